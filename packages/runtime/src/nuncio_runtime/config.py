@@ -1,0 +1,338 @@
+"""Settings: one frozen model per service, read once from the environment.
+
+A variable is the service's prefix and the path of the field: `NUNCIO_X_SERVER__LISTEN` is
+`settings.server.listen` of the service whose prefix is `NUNCIO_X_`.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+S = TypeVar("S", bound="ServiceSettings")
+
+NESTING = "__"
+LISTS = (list, tuple, set, frozenset)
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. `problems` names each variable and its trouble, no values."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Take `host:port` or `[v6]:port` apart. Raises ValueError when it is neither."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be host:port, or [address]:port for IPv6")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types in an annotation: {timedelta, None} for `timedelta | None`."""
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return set().union(*(_kinds(part) for part in get_args(annotation)))
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    return {origin or annotation}
+
+
+class _ReadsText(BaseModel):
+    """Takes the plain text of environment variables for lists and durations."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_text(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str) or info.field_name is None:
+            return value
+        kinds = _kinds(cls.model_fields[info.field_name].annotation)
+        if kinds & set(LISTS):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        if timedelta in kinds and value.replace(".", "", 1).isdigit():
+            return float(value)  # Plain seconds; ISO 8601 is read by pydantic.
+        return value
+
+
+class Section(_ReadsText):
+    """A group of settings. Subclasses give every field a default and a docstring."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+class LogSettings(Section):
+    """What is written to stderr, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least serious events to write."""
+
+    format: Literal["json", "console"] = "json"
+    """One JSON object per line, or coloured text for people."""
+
+
+class ServerSettings(Section):
+    """Where and how the service listens."""
+
+    tls_certificate_file: Path | None = None
+    """PEM file with the server's certificate chain. Read again when it changes."""
+
+    tls_key_file: Path | None = None
+    """PEM file with the certificate's private key. Read again when it changes."""
+
+    tls_client_ca_file: Path | None = None
+    """PEM file with the authorities of client certificates. When set, clients must have one."""
+
+    listen: str = "127.0.0.1:0"
+    """Host and port for gRPC. Port 0 takes a free one. Only loopback may go without TLS."""
+
+    drain_grace: timedelta = timedelta(seconds=10)
+    """How long running calls may take to finish when the service stops."""
+
+    metrics_listen: str = ""
+    """Host and port for /metrics and /healthz over plain HTTP. Empty: none."""
+
+    default_deadline: timedelta = timedelta(seconds=30)
+    """The deadline of unary calls whose caller states none."""
+
+    max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """The largest message that is taken or sent, in bytes."""
+
+    reflection: bool = True
+    """Whether clients may ask for the descriptors of the services."""
+
+    @field_validator("listen")
+    @classmethod
+    def _refuse_an_open_door(cls, listen: str, info: ValidationInfo) -> str:
+        host, _ = split_address(listen)
+        if not is_loopback(host) and info.data.get("tls_certificate_file") is None:
+            message = "refuses to start: an address that is not loopback needs TLS files"
+            raise ValueError(message)
+        return listen
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _check_address(cls, listen: str) -> str:
+        if listen:
+            split_address(listen)
+        return listen
+
+    @model_validator(mode="after")
+    def _need_whole_tls(self) -> Self:
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("a TLS certificate and its key are set together or not at all")
+        if self.tls_client_ca_file is not None and self.tls_certificate_file is None:
+            raise ValueError("client certificates need a TLS certificate of the server, too")
+        return self
+
+
+def _default_embedded_folder() -> Path:
+    home = Path("/var/lib") if os.geteuid() == 0 else Path.home() / ".local" / "share"
+    return home / "nuncio" / "postgres"
+
+
+with warnings.catch_warnings():
+    # `schema` is also the name of a method that pydantic has deprecated; nothing here calls it.
+    warnings.filterwarnings("ignore", message='Field name "schema"', category=UserWarning)
+
+    class DatabaseSettings(Section):
+        """Which PostgreSQL to use, and how."""
+
+        dsn: SecretStr | None = None
+        """postgresql://… of the server. Unset: the embedded one, for development only."""
+
+        embedded_folder: Path = Field(default_factory=_default_embedded_folder)
+        """Where the embedded PostgreSQL keeps its data.
+
+        Unset: /var/lib/nuncio/postgres for root, ~/.local/share/nuncio/postgres for others.
+        """
+
+        schema: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")  # type: ignore[assignment]
+        """The PostgreSQL schema that holds the service's tables."""
+
+        pool_min: int = Field(default=1, ge=0)
+        """Connections that are kept open when nothing happens."""
+
+        pool_max: int = Field(default=10, ge=1)
+        """The most connections that one process opens."""
+
+        statement_timeout: timedelta = timedelta(seconds=30)
+        """How long one statement may run."""
+
+        connect_timeout: timedelta = timedelta(seconds=10)
+        """How long opening a connection may take."""
+
+
+class ServiceSettings(_ReadsText, BaseSettings):
+    """The settings that every service has. Subclasses set `env_prefix` and `database`, and add."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        env_nested_delimiter=NESTING,
+        enable_decoding=False,
+        nested_model_default_partial_update=True,
+    )
+
+    log: LogSettings = LogSettings()
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read behind the caller's back: `load` hands over the environment."""
+        return (init_settings,)
+
+
+class Setting(NamedTuple):
+    """One variable, as documentation shows it."""
+
+    variable: str
+    type: str
+    default: str
+    description: str
+
+
+def load(settings_type: type[S], environ: Mapping[str, str]) -> S:
+    """Read the settings from the environment.
+
+    Raises ConfigError with every problem at once: values that do not fit, and variables that
+    carry the service's prefix but are none of its settings.
+    """
+    prefix = _prefix(settings_type)
+    known = dict(_variables(settings_type))
+    ours = {name: value for name, value in environ.items() if name.startswith(prefix)}
+    problems = [f"{name}: there is no such setting" for name in ours if name not in known]
+    source = EnvSettingsSource(settings_type)
+    source.env_vars = {name.lower(): value for name, value in ours.items() if name in known}
+    try:
+        settings = settings_type(**source())
+    except ValidationError as error:
+        problems += [
+            _problem(prefix, known, fault["loc"], fault["msg"]) for fault in error.errors()
+        ]
+    if problems:
+        raise ConfigError(*sorted(problems))
+    return settings
+
+
+def describe(settings_type: type[ServiceSettings]) -> list[Setting]:
+    """All variables of a service with type, default and meaning, in the order of the models."""
+    return [
+        Setting(variable, _type_name(field.annotation), default, _paragraph(field.description))
+        for variable, (field, default) in _variables(settings_type)
+    ]
+
+
+def _prefix(settings_type: type[BaseSettings]) -> str:
+    return (settings_type.model_config.get("env_prefix") or "").upper()
+
+
+def _variables(settings_type: type[BaseSettings]) -> Iterator[tuple[str, tuple[FieldInfo, str]]]:
+    yield from _walk(settings_type, _prefix(settings_type), None)
+
+
+def _walk(
+    model: type[BaseModel], path: str, default: BaseModel | None
+) -> Iterator[tuple[str, tuple[FieldInfo, str]]]:
+    for name, field in model.model_fields.items():
+        variable = f"{path}{name.upper()}"
+        value = getattr(default, name) if default is not None else field.default
+        section = next((k for k in _kinds(field.annotation) if _is_model(k)), None)
+        if section is None:
+            yield variable, (field, _shown(field, value))
+        else:
+            inner = value if isinstance(value, BaseModel) else None
+            yield from _walk(section, variable + NESTING, inner)
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _shown(field: FieldInfo, value: object) -> str:
+    if field.default_factory is not None or field.is_required() and value is field.default:
+        return ""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
+        return ",".join(str(part) for part in value)
+    if isinstance(value, timedelta):
+        return str(TypeAdapter(timedelta).dump_python(value, mode="json"))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _type_name(annotation: Any) -> str:
+    names = {
+        bool: "boolean", int: "integer", float: "number", str: "text", Path: "path",
+        timedelta: "duration", SecretStr: "secret",
+    }  # fmt: skip
+    if get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in get_args(annotation))
+    kinds = [kind for kind in _kinds(annotation) if kind is not type(None)]
+    if set(kinds) & set(LISTS):
+        return "list"
+    return " | ".join(sorted(names.get(kind, getattr(kind, "__name__", "text")) for kind in kinds))
+
+
+def _paragraph(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _problem(
+    prefix: str, known: Mapping[str, object], location: tuple[int | str, ...], message: str
+) -> str:
+    """Name the variable: the longest part of the location that is one, or else a section."""
+    words = [str(part).upper() for part in location]
+    names = [prefix + NESTING.join(words[:end]) for end in range(len(words), 0, -1)]
+    name = next((name for name in names if name in known), names[-1] if names else prefix)
+    return f"{name}: {message.removeprefix('Value error, ')}"

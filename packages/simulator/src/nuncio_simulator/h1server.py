@@ -1,0 +1,88 @@
+"""One HTTP/1.1 connection of a server, on h11: requests in turn, answers in turn. No provider words.
+
+Source: RFC 9112.
+"""
+
+import asyncio
+from typing import cast
+
+import h11
+
+from nuncio_simulator.wire import BODY_LIMIT, Answer, Conversation, Reply, Request
+
+
+class H1Protocol(asyncio.Protocol):
+    """Reads requests, asks the conversation, and carries its answers out."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._h11 = h11.Connection(h11.SERVER)
+        self._head: h11.Request | None = None
+        self._body = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._h11.receive_data(data)
+            self._advance()
+        except h11.RemoteProtocolError:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection; HTTP/1.1 has no word for it."""
+        self._transport.close()
+
+    def _advance(self) -> None:
+        while (event := self._h11.next_event()) not in {h11.NEED_DATA, h11.PAUSED}:
+            if isinstance(event, h11.Request):
+                self._head = event
+                self._body.clear()
+            elif isinstance(event, h11.Data):
+                self._body.extend(event.data[: BODY_LIMIT - len(self._body)])
+            elif isinstance(event, h11.EndOfMessage):
+                self._obey(self._conversation.answer(self._request()))
+            elif isinstance(event, h11.ConnectionClosed):
+                self._transport.close()
+                return
+        if self._h11.they_are_waiting_for_100_continue:
+            proceed = h11.InformationalResponse(status_code=100, headers=[])
+            self._transport.write(self._h11.send(proceed) or b"")
+
+    def _request(self) -> Request:
+        head = cast("h11.Request", self._head)
+        headers = dict(head.headers)
+        repeated = len(headers) != len(list(head.headers))
+        return Request(head.method, head.target, headers, repeated, bytes(self._body))
+
+    def _obey(self, answer: Answer) -> None:
+        if answer.disconnect or answer.reset is not None or answer.goaway is not None:
+            self._transport.abort()
+        elif answer.reply is not None and answer.delay > 0:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(answer.delay, self._send_late, answer.reply)
+        elif answer.reply is not None:
+            self._send(answer.reply)
+
+    def _send_late(self, reply: Reply) -> None:
+        self._send(reply)
+        self._advance()
+
+    def _send(self, reply: Reply) -> None:
+        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        response = h11.Response(status_code=reply.status, headers=headers)
+        out = [self._h11.send(response), self._h11.send(h11.Data(data=reply.body))]
+        out.append(self._h11.send(h11.EndOfMessage()))
+        self._transport.write(b"".join(part for part in out if part))
+        if self._h11.our_state is h11.MUST_CLOSE:
+            self._transport.close()
+        elif self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            self._h11.start_next_cycle()
