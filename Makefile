@@ -1,0 +1,108 @@
+# One command tells the truth: `make check` and `make test` are what CI runs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := packages/protos packages/runtime packages/simulator packages/cli \
+           services/registry services/targeting services/dispatcher services/feedback
+CODE := packages/runtime packages/simulator packages/cli services tests benchmarks scripts
+STUBS := packages/protos/nuncio packages/protos/buf
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+
+.PHONY: help setup lock gen gen-check proto-check proto-baseline vendor-protos fmt fmt-check lint \
+        type unit test itest e2e bench check demo up clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+# --- set-up ------------------------------------------------------------------------------------
+
+setup: $(VENV)/.installed  ## Make .venv and install everything into it (again only on change)
+
+$(VENV)/.third-party: requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing third-party packages (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.third-party $(MEMBERS:%=%/pyproject.toml)
+	@echo "installing nuncio's packages ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation $(MEMBERS:%=--editable %)
+	@touch $@
+
+lock:  ## Resolve requirements.in into requirements.lock (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links \
+	  $(foreach m,protos runtime simulator cli registry targeting dispatcher feedback,--no-emit-package nuncio-$(m)) \
+	  requirements.in --output-file requirements.lock
+
+# --- contracts ---------------------------------------------------------------------------------
+
+gen: setup  ## Generate the stubs in packages/protos from the contracts
+	@rm -rf $(STUBS:%=%/*/)
+	@$(BIN)/buf generate
+
+gen-check: setup  ## Prove that the committed stubs are fresh
+	@PATH="$(BIN):$$PATH" scripts/gen_check.sh
+
+proto-check: setup  ## Lint and format the contracts, and refuse breaking changes
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code protos
+	@$(BIN)/buf breaking --against protos/baseline.binpb
+
+proto-baseline: setup  ## Release the contracts as they are: later changes must keep to them
+	@$(BIN)/buf build --exclude-source-info --output protos/baseline.binpb
+
+vendor-protos: setup  ## Renew third_party/protos after an upgrade of protovalidate
+	@$(BIN)/python scripts/vendor_validate_proto.py > third_party/protos/buf/validate/validate.proto
+
+# --- checks ------------------------------------------------------------------------------------
+
+fmt: setup  ## Format code and contracts
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix-only --quiet $(CODE)
+	@$(BIN)/buf format --write protos
+
+fmt-check: setup
+	@$(BIN)/ruff format --check $(CODE)
+
+lint: setup
+	@$(BIN)/ruff check $(CODE)
+
+type: setup
+	@$(BIN)/mypy $(CODE)
+
+check: fmt-check lint type proto-check gen-check  ## Everything that is checked without running it
+
+# --- tests -------------------------------------------------------------------------------------
+
+unit: setup  ## Tests without sockets or database
+	@$(PYTEST) -n $(WORKERS) tests/unit tests/test_architecture.py
+
+itest: setup  ## Storage, migration and integration tests
+	@$(PYTEST) -n $(WORKERS) tests/storage tests/migration tests/integration
+
+e2e: setup  ## The four processes and the simulator
+	@$(PYTEST) tests/e2e
+
+test: setup  ## Every test
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup
+
+# --- running -----------------------------------------------------------------------------------
+
+demo: setup  ## Start everything, import 10,000 installations, send two campaigns, show the books
+	@$(BIN)/nuncio demo
+
+up: setup  ## Start everything on this machine, with the simulator, until Ctrl-C
+	@$(BIN)/nuncio up
+
+BENCH ?= main-road
+bench: setup  ## Run a benchmark: make bench BENCH=main-road
+	@$(BIN)/nuncio bench $(BENCH)
+
+clean:  ## Remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out
