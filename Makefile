@@ -10,7 +10,7 @@ STUBS := packages/protos/nuncio packages/protos/buf
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
-.PHONY: help setup lock gen gen-check proto-check proto-baseline vendor-protos fmt fmt-check lint \
+.PHONY: help setup lock gen gen-check proto-check proto-baseline vendor-protos docs docs-check fmt fmt-check lint \
         type unit test itest e2e bench check demo up clean
 
 help:  ## Show this list
@@ -60,6 +60,12 @@ proto-baseline: setup  ## Release the contracts as they are: later changes must 
 vendor-protos: setup  ## Renew third_party/protos after an upgrade of protovalidate
 	@$(BIN)/python scripts/vendor_validate_proto.py > third_party/protos/buf/validate/validate.proto
 
+docs: setup  ## Write docs/settings.md and docs/errors.md from the code
+	@$(BIN)/python scripts/reference_docs.py
+
+docs-check: setup
+	@$(BIN)/python scripts/reference_docs.py --check
+
 # --- checks ------------------------------------------------------------------------------------
 
 fmt: setup  ## Format code and contracts
@@ -76,7 +82,7 @@ lint: setup
 type: setup
 	@$(BIN)/mypy $(CODE)
 
-check: fmt-check lint type proto-check gen-check  ## Everything that is checked without running it
+check: fmt-check lint type proto-check gen-check docs-check  ## Everything that is checked without running it
 
 # --- tests -------------------------------------------------------------------------------------
 
