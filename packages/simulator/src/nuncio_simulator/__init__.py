@@ -1,1 +1,1 @@
-"""The push providers on this machine: APNs, FCM v1 with OAuth, and Web Push, over TLS and HTTP/2."""
+"""The push providers on this machine: APNs, FCM v1 and Web Push, over TLS and HTTP/2."""

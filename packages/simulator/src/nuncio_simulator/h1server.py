@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of a server, on h11: requests in turn, answers in turn. No provider words.
+"""One HTTP/1.1 connection of a server, on h11: one request at a time. No provider words.
 
 Source: RFC 9112.
 """
@@ -8,7 +8,7 @@ from typing import cast
 
 import h11
 
-from nuncio_simulator.wire import BODY_LIMIT, Answer, Conversation, Reply, Request
+from nuncio_simulator.wire import BODY_LIMIT, Answer, Connection, Conversation, Reply, Request
 
 
 class H1Protocol(asyncio.Protocol):
@@ -16,8 +16,9 @@ class H1Protocol(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, live: set[Connection]) -> None:
         self._conversation = conversation
+        self._live = live
         self._h11 = h11.Connection(h11.SERVER)
         self._head: h11.Request | None = None
         self._body = bytearray()
@@ -25,8 +26,10 @@ class H1Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._live.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._live.discard(self)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -42,7 +45,10 @@ class H1Protocol(asyncio.Protocol):
         self._transport.close()
 
     def _advance(self) -> None:
-        while (event := self._h11.next_event()) not in {h11.NEED_DATA, h11.PAUSED}:
+        while True:
+            event = self._h11.next_event()
+            if event is h11.NEED_DATA or event is h11.PAUSED:
+                break
             if isinstance(event, h11.Request):
                 self._head = event
                 self._body.clear()

@@ -22,9 +22,19 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hpack import Encoder
 from hyperframe.frame import GoAwayFrame
 
-from nuncio_simulator.wire import BODY_LIMIT, Answer, Conversation, GoAway, Reply, read_request
+from nuncio_simulator.h2headers import is_well_formed
+from nuncio_simulator.wire import (
+    BODY_LIMIT,
+    Answer,
+    Connection,
+    Conversation,
+    GoAway,
+    Reply,
+    read_request,
+)
 
 WINDOW: Final = 65_535
 SWEEP_EVERY: Final = 256
@@ -33,6 +43,7 @@ SWEEP_EVERY: Final = 256
 CONFIG: Final = H2Configuration(
     client_side=False,
     header_encoding=None,
+    validate_inbound_headers=False,  # is_well_formed does it in less time
     # What we send is our own and valid; checking it again would cost a tenth of a request.
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
@@ -45,6 +56,8 @@ class Profile(NamedTuple):
     header_list_size: int = 8_000
     split_end: bool = False
     """Whether a body is followed by an empty DATA frame that ends the stream."""
+    unindexed: frozenset[bytes] = frozenset()
+    """Reply headers that differ every time, and so stay out of the client's header table."""
 
 
 class Streams(H2Connection):
@@ -61,8 +74,21 @@ class Streams(H2Connection):
         self._until_sweep -= 1
         if self._until_sweep == 0:
             self._until_sweep = SWEEP_EVERY
-            return 0 * super().open_inbound_streams
+            _ = super().open_inbound_streams  # h2 sweeps while it counts
         return 0
+
+
+class ReplyEncoder(Encoder):
+    """An encoder for replies, which are small: no Huffman coding, a tidy header table."""
+
+    def __init__(self, unindexed: frozenset[bytes]) -> None:
+        super().__init__()
+        self._unindexed = unindexed
+
+    def add(self, to_add: tuple[bytes, bytes], sensitive: bool, huffman: bool = False) -> bytes:
+        """The representation of one header."""
+        del huffman
+        return super().add(to_add, sensitive or to_add[0] in self._unindexed, huffman=False)
 
 
 class _Incoming(NamedTuple):
@@ -75,10 +101,12 @@ class H2Protocol(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, conversation: Conversation, profile: Profile) -> None:
+    def __init__(self, conversation: Conversation, profile: Profile, live: set[Connection]) -> None:
         self._conversation = conversation
         self._profile = profile
+        self._live = live
         self._h2 = Streams(config=CONFIG)
+        self._h2.encoder = ReplyEncoder(profile.unindexed)
         self._stream_limit = conversation.stream_limit
         self._incoming: dict[int, _Incoming] = {}
         self._open: set[int] = set()  # not answered yet: being read, delayed or left hanging
@@ -93,6 +121,7 @@ class H2Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._live.add(self)
         self._h2.local_settings = Settings(
             client=False,
             initial_values={
@@ -107,7 +136,8 @@ class H2Protocol(asyncio.Protocol):
         self._h2.initiate_connection()
         self._flush()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._live.discard(self)
         for timer in self._delayed.values():
             timer.cancel()
         self._open.clear()
@@ -120,10 +150,19 @@ class H2Protocol(asyncio.Protocol):
             self._transport.close()
             return
         for event in events:
-            react = self._REACTIONS.get(type(event))
-            if react is not None:
-                react(self, event)
+            self._react(event)
         self._flush()
+
+    def _react(self, event: Event) -> None:
+        react = self._REACTIONS.get(type(event))
+        if react is None:
+            return
+        try:
+            react(self, event)
+        except ProtocolError:
+            # The client took the stream or the connection back within the same read; the event
+            # that says so comes next and tidies up.
+            return
 
     def close(self) -> None:
         """Say GOAWAY and end the connection."""
@@ -136,18 +175,20 @@ class H2Protocol(asyncio.Protocol):
             self._transport.write(out)
 
     def _on_request(self, event: RequestReceived) -> None:
-        stream_id = cast("int", event.stream_id)
+        stream_id = event.stream_id
         if self._last_stream_id is not None and stream_id > self._last_stream_id:
             return
         if len(self._open) >= self._stream_limit:
             self._h2.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
             return
+        if not is_well_formed(event.headers):
+            self._h2.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
+            return
         self._open.add(stream_id)
-        headers = cast("list[tuple[bytes, bytes]]", event.headers)
-        self._incoming[stream_id] = _Incoming(headers, bytearray())
+        self._incoming[stream_id] = _Incoming(event.headers, bytearray())
 
     def _on_data(self, event: DataReceived) -> None:
-        stream_id = cast("int", event.stream_id)
+        stream_id = event.stream_id
         self._consumed += event.flow_controlled_length or 0
         if self._consumed > WINDOW // 2:
             self._h2.increment_flow_control_window(self._consumed)
@@ -162,13 +203,13 @@ class H2Protocol(asyncio.Protocol):
             self._h2.increment_flow_control_window(event.flow_controlled_length, stream_id)
 
     def _on_end(self, event: StreamEnded) -> None:
-        incoming = self._incoming.pop(cast("int", event.stream_id), None)
+        incoming = self._incoming.pop(event.stream_id, None)
         if incoming is not None:
             request = read_request(incoming.headers, bytes(incoming.body))
-            self._obey(cast("int", event.stream_id), self._conversation.answer(request))
+            self._obey(event.stream_id, self._conversation.answer(request))
 
     def _on_reset(self, event: StreamReset) -> None:
-        stream_id = cast("int", event.stream_id)
+        stream_id = event.stream_id
         self._incoming.pop(stream_id, None)
         self._blocked.pop(stream_id, None)
         if (timer := self._delayed.pop(stream_id, None)) is not None:

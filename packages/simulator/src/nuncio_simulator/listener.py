@@ -3,14 +3,14 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from nuncio_simulator.h1server import H1Protocol
 from nuncio_simulator.h2server import H2Protocol, Profile
-from nuncio_simulator.wire import Conversation
+from nuncio_simulator.wire import Connection, Conversation
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,45 +25,49 @@ class Site(NamedTuple):
     """Whether it speaks HTTP/1.1, also to clients that do not say what they speak."""
 
 
+def bind(port: int) -> socket.socket:
+    """A loopback socket on the port, 0 for any free one. Raises OSError when it is taken."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((LOOPBACK, port))
+    return bound
+
+
+def tls_context(certificate: Path, key: Path, site: Site) -> ssl.SSLContext:
+    """TLS 1.2 or newer, offering by ALPN what the site speaks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    versions = ["h2"] if site.profile is not None else []
+    context.set_alpn_protocols([*versions, "http/1.1"] if site.http1 else versions)
+    return context
+
+
+async def listen(
+    bound: socket.socket, site: Site, *, live: set[Connection], tls: ssl.SSLContext | None
+) -> asyncio.Server:
+    """Serve the site; `live` always holds its open connections."""
+    loop = asyncio.get_running_loop()
+    greeter = partial(_Greeter, site, live)
+    return await loop.create_server(greeter, sock=bound, ssl=tls, backlog=1024)
+
+
 class _Greeter(asyncio.Protocol):
     """Picks the HTTP version once TLS is up, then steps aside."""
 
-    def __init__(self, site: Site, live: "set[H1Protocol | H2Protocol]") -> None:
+    def __init__(self, site: Site, live: set[Connection]) -> None:
         self._site = site
         self._live = live
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         protocol = self._choose(transport.get_extra_info("ssl_object"))
-        self._live.add(protocol)
         cast("asyncio.Transport", transport).set_protocol(protocol)
         protocol.connection_made(transport)
 
     def _choose(self, tls: ssl.SSLObject | None) -> H1Protocol | H2Protocol:
         chosen = tls.selected_alpn_protocol() if tls is not None else None
-        profile = self._site.profile
-        speaks_h2 = chosen == "h2" or not self._site.http1
-        if profile is not None and speaks_h2:
-            return _LiveH2(self._site.converse(), profile, self._live)
-        return _LiveH1(self._site.converse(), self._live)
-
-
-class _LiveH2(H2Protocol):
-    def __init__(
-        self, conversation: Conversation, profile: Profile, live: "set[H1Protocol | H2Protocol]"
-    ) -> None:
-        super().__init__(conversation, profile)
-        self._live = live
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._live.discard(self)
-        super().connection_lost(exc)
-
-
-class _LiveH1(H1Protocol):
-    def __init__(self, conversation: Conversation, live: "set[H1Protocol | H2Protocol]") -> None:
-        super().__init__(conversation)
-        self._live = live
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._live.discard(self)
-        super().connection_lost(exc)
+        conversation, profile = self._site.converse(), self._site.profile
+        # A site without HTTP/1.1 takes any client for an HTTP/2 one, as APNs does.
+        if profile is not None and (chosen == "h2" or not self._site.http1):
+            return H2Protocol(conversation, profile, self._live)
+        return H1Protocol(conversation, self._live)

@@ -18,6 +18,9 @@ class Request(NamedTuple):
     body: bytes
     """At most BODY_LIMIT bytes of what came."""
 
+    def __repr__(self) -> str:  # paths, headers and bodies hold tokens and credentials
+        return f"Request({self.method!r}, {len(self.body)} bytes)"
+
 
 class Reply(NamedTuple):
     """One response, complete."""
@@ -25,6 +28,9 @@ class Reply(NamedTuple):
     status: int
     headers: Headers = ()
     body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status}, {len(self.body)} bytes)"
 
 
 class GoAway(NamedTuple):
@@ -60,6 +66,14 @@ class Conversation(Protocol):
 
     def answer(self, request: Request) -> Answer:
         """Decide about a complete request; never waits."""
+        ...
+
+
+class Connection(Protocol):
+    """A live connection, as the listener keeps it."""
+
+    def close(self) -> None:
+        """End it in an orderly way."""
         ...
 
 

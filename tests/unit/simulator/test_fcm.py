@@ -1,0 +1,241 @@
+"""What FCM accepts and refuses, and in which shapes."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+import orjson
+import pytest
+
+from nuncio_simulator import fcm_errors
+from nuncio_simulator.contract import Fault, FaultKind, Platform, ProviderName
+from nuncio_simulator.provider import Result
+from nuncio_simulator.wire import Request
+from tests.unit.simulator.world import DEAD, MAIL, THROTTLED, TOKEN_URI, World, new_rsa_key, post
+
+PATH = "/v1/projects/p1/messages:send"
+
+
+def request_with(world: World, body: bytes, *, bearer: str | None = None) -> Request:
+    bearer = world.access.issue() if bearer is None else bearer
+    return post(PATH, {b"authorization": f"Bearer {bearer}".encode()}, body)
+
+
+def send(world: World, message: dict[str, Any], **options: Any) -> Result:
+    body = orjson.dumps({"message": message, **options})
+    return world.fcm.answer(request_with(world, body), world.fcm.open())
+
+
+def error_of(result: Result) -> dict[str, Any]:
+    error: dict[str, Any] = orjson.loads(result.reply.body)["error"]
+    assert error["code"] == result.reply.status
+    return error
+
+
+def codes_of(error: dict[str, Any]) -> list[str]:
+    return [detail["errorCode"] for detail in error.get("details", ()) if "errorCode" in detail]
+
+
+def test_a_message_to_a_token_is_accepted(world: World) -> None:
+    token = world.mint(ProviderName.FCM)
+    result = send(world, {"token": token.text, "notification": {"title": "hello"}})
+    assert result.reply.status == 200
+    assert orjson.loads(result.reply.body) == {"name": result.accepted_id}
+    assert result.accepted_id.startswith("projects/p1/messages/0:")
+    assert result.token == token.text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"topic": "news"},
+        {"condition": "'news' in topics"},
+        {"topic": "news", "data": {"a": "1"}, "android": {"ttl": "3.5s", "priority": "HIGH"}},
+        {"topic": "news", "android": {"collapseKey": "k", "notification": {"channelId": "c"}}},
+        {"topic": "news", "apns": {"headers": {"apns-priority": "5"}, "payload": {"aps": {}}}},
+        {"topic": "news", "webpush": {"headers": {"TTL": "5"}, "notification": {"title": "t"}}},
+    ],
+)
+def test_a_message_by_the_schema_is_accepted(world: World, message: dict[str, Any]) -> None:
+    assert send(world, message).reason == ""
+
+
+def test_validate_only_gives_a_fake_id(world: World) -> None:
+    result = send(world, {"topic": "news"}, validate_only=True)
+    assert result.accepted_id == "projects/p1/messages/fake_message_id"
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ({}, "message"),
+        ({"token": "a", "topic": "b"}, "message"),
+        ({"topic": "/topics/news"}, "message.topic"),
+        ({"topic": "a", "data": {"n": 5}}, "message.data.n"),
+        ({"topic": "a", "data": {"from": "x"}}, "message.data"),
+        ({"topic": "a", "data": {"google.x": "x"}}, "message.data"),
+        ({"topic": "a", "data": {"gcm.notification.x": "x"}}, "message.data"),
+        ({"topic": "a", "android": {}, "android_v2": {}}, "message.android_v2"),
+        ({"topic": "a", "android": {"ttl": 60}}, "message.android.ttl"),
+        ({"topic": "a", "android": {"ttl": "60"}}, "message.android.ttl"),
+        ({"topic": "a", "android": {"ttl": "2419201s"}}, "message.android.ttl"),
+        ({"topic": "a", "android": {"priority": "10"}}, "message.android.priority"),
+        ({"topic": "a", "android": {"notification": {"color": "red"}}}, None),
+        ({"topic": "a", "apns": {"headers": {"apns-priority": 5}}}, None),
+        ({"topic": "a", "fcm_options": {"analytics_label": "a b"}}, None),
+        ({"topic": "a", "colour": "red"}, "message"),
+    ],
+)
+def test_a_message_against_the_schema_is_refused(
+    world: World, message: dict[str, Any], field: str | None
+) -> None:
+    error = error_of(send(world, message))
+    assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
+    fields = [violation["field"] for violation in error["details"][1]["fieldViolations"]]
+    assert fields == [field or fields[0]]
+
+
+@pytest.mark.parametrize("body", [b"", b"not JSON", b"[]"])
+def test_what_is_no_json_object_is_refused(world: World, body: bytes) -> None:
+    result = world.fcm.answer(request_with(world, body), world.fcm.open())
+    assert error_of(result)["status"] == "INVALID_ARGUMENT"
+
+
+def test_a_message_of_any_other_type_is_refused(world: World) -> None:
+    body = orjson.dumps({"message": ["a"]})
+    result = world.fcm.answer(request_with(world, body), world.fcm.open())
+    assert error_of(result)["status"] == "INVALID_ARGUMENT"
+
+
+def test_the_payload_may_have_4096_bytes_and_2048_to_topics(world: World) -> None:
+    token = world.mint(ProviderName.FCM)
+    assert send(world, {"token": token.text, "data": {"k": "x" * 4_095}}).reason == ""
+    too_large = error_of(send(world, {"token": token.text, "data": {"k": "x" * 4_096}}))
+    assert "details" not in too_large
+    assert send(world, {"topic": "news", "data": {"k": "x" * 2_047}}).reason == ""
+    assert send(world, {"topic": "news", "data": {"k": "x" * 2_048}}).reason != ""
+
+
+def test_a_token_of_another_origin_is_not_valid(world: World) -> None:
+    apns = world.mint(ProviderName.APNS)
+    for token in ("made-up", apns.text):
+        error = error_of(send(world, {"token": token}))
+        assert "not a valid FCM registration token" in error["message"]
+        assert codes_of(error) == ["INVALID_ARGUMENT"]
+
+
+def test_a_dead_android_token_is_unregistered(world: World) -> None:
+    token = world.mint(ProviderName.FCM, DEAD)
+    error = error_of(send(world, {"token": token.text}))
+    assert (error["code"], codes_of(error)) == (404, ["UNREGISTERED"])
+
+
+def test_dead_ios_tokens_are_reported_in_two_ways(world: World) -> None:
+    shapes = set()
+    for _ in range(30):
+        token = world.mint(ProviderName.FCM, DEAD, platform=Platform.IOS)
+        error = error_of(send(world, {"token": token.text}))
+        shapes.add((error["code"], *codes_of(error), error["details"][1]["statusCode"]))
+    assert shapes == {(404, "UNREGISTERED", 410), (400, "INVALID_ARGUMENT", 410)}
+
+
+def test_data_only_for_apple_needs_priority_5(world: World) -> None:
+    token = world.mint(ProviderName.FCM, platform=Platform.IOS)
+    message: dict[str, Any] = {"token": token.text, "data": {"a": "b"}}
+    assert send(world, message).reason == "INVALID_ARGUMENT"
+    assert send(world, message | {"notification": {"title": "hello"}}).reason == ""
+    apns = {"headers": {"apns-priority": "5"}, "payload": {"aps": {"content-available": 1}}}
+    assert send(world, message | {"apns": apns}).reason == ""
+
+
+def test_a_throttled_token_is_told_when_to_come_back(world: World) -> None:
+    token = world.mint(ProviderName.FCM, THROTTLED)
+    result = send(world, {"token": token.text})
+    assert result.reply.status == 429
+    assert dict(result.reply.headers)[b"retry-after"] == b"1"
+    assert codes_of(error_of(result)) == ["QUOTA_EXCEEDED"]
+
+
+def test_the_access_token_is_checked(world: World) -> None:
+    body = orjson.dumps({"message": {"topic": "news"}})
+    good = world.access.issue()
+    for bearer, reason in (("", "CREDENTIALS_MISSING"), (good[:-1], "ACCESS_TOKEN_INVALID")):
+        request = request_with(world, body, bearer=bearer)
+        assert world.fcm.answer(request, world.fcm.open()).reason == reason
+    world.clock.now += 3_600
+    request = request_with(world, body, bearer=good)
+    result = world.fcm.answer(request, world.fcm.open())
+    assert (result.reply.status, result.reason) == (401, "ACCESS_TOKEN_EXPIRED")
+
+
+def test_another_project_is_not_found_and_says_nothing_of_the_token(world: World) -> None:
+    request = request_with(world, b"{}")._replace(path=b"/v1/projects/p2/messages:send")
+    error = error_of(world.fcm.answer(request, world.fcm.open()))
+    assert (error["code"], codes_of(error)) == (404, [])
+
+
+@pytest.mark.parametrize("reason", sorted(fcm_errors.REFUSALS))
+def test_every_shape_can_be_scripted(world: World, reason: str) -> None:
+    fault = Fault(provider=ProviderName.FCM, kind=FaultKind.ANSWER, reason=reason)
+    result = world.fcm.refuse(fault, None)
+    assert error_of(result)["status"] in fcm_errors.STATUS.values()
+
+
+def test_a_bad_gateway_is_a_page_of_html(world: World) -> None:
+    fault = Fault(provider=ProviderName.FCM, kind=FaultKind.ANSWER, reason="BAD_GATEWAY")
+    result = world.fcm.refuse(fault, None)
+    assert result.reply.status == 502
+    assert result.reply.body.startswith(b"<!DOCTYPE html>")
+
+
+class TestTokenEndpoint:
+    """OAuth."""
+
+    def ask(self, world: World, **changes: Any) -> Result:
+        now = int(world.clock())
+        claims = {
+            "iss": MAIL,
+            "aud": TOKEN_URI,
+            "scope": "https://www.googleapis.com/auth/firebase.messaging",
+            "iat": now,
+            "exp": now + 3_600,
+            **changes,
+        }
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "assertion": jwt.encode(claims, world.account_key, algorithm="RS256"),
+        }
+        request = post("/token", {}, urlencode(form).encode())
+        return world.oauth.answer(request, world.oauth.open())
+
+    def test_a_good_assertion_gives_a_token_that_fcm_takes(self, world: World) -> None:
+        answer = orjson.loads(self.ask(world).reply.body)
+        assert (answer["expires_in"], answer["token_type"]) == (3_600, "Bearer")
+        assert world.access.refusal(answer["access_token"]) == ""
+
+    @pytest.mark.parametrize(
+        ("changes", "error"),
+        [
+            ({"iss": "someone"}, "invalid_grant"),
+            ({"aud": "https://example.com/token"}, "invalid_grant"),
+            ({"scope": "https://example.com/none"}, "invalid_scope"),
+            ({"exp": 2**40}, "invalid_grant"),
+            ({"exp": 1}, "invalid_grant"),
+            ({"iat": "now"}, "invalid_grant"),
+        ],
+    )
+    def test_a_wrong_claim_is_refused(
+        self, world: World, changes: dict[str, Any], error: str
+    ) -> None:
+        result = self.ask(world, **changes)
+        assert result.reply.status == 400
+        assert orjson.loads(result.reply.body)["error"] == error
+
+    def test_an_assertion_by_another_key_is_refused(self, world: World) -> None:
+        world.account_key = new_rsa_key("stranger")
+        assert self.ask(world).reason == "invalid_grant"
+
+    def test_another_grant_type_is_refused(self, world: World) -> None:
+        request = post("/token", {}, b"grant_type=password")
+        result = world.oauth.answer(request, world.oauth.open())
+        assert result.reason == "unsupported_grant_type"
