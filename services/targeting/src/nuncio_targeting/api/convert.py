@@ -1,0 +1,162 @@
+"""From the contract to the domain and back."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final, TypeAlias, cast
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nuncio.common.v1 import provider_pb2, target_pb2
+from nuncio.registry.v1 import predicate_pb2, registry_service_pb2
+from nuncio.targeting.v1 import audience_pb2
+from nuncio.targeting.v1 import targeting_service_pb2 as pb
+from nuncio_runtime.errors import FieldViolation, InvalidField
+from nuncio_runtime.paging import decode_page_token, encode_page_token
+from nuncio_targeting.domain.condition import Condition
+from nuncio_targeting.domain.errors import Problem
+from nuncio_targeting.domain.model import (
+    Audience,
+    Counts,
+    Expression,
+    Installations,
+    Keys,
+    Page,
+    Reach,
+    Segment,
+    SegmentContent,
+    Users,
+)
+from nuncio_targeting.domain.resolve import MAX_PAGE_SIZE, Resolution
+from nuncio_targeting.domain.validate import Validation
+
+PredicateOf: TypeAlias = Callable[[Condition], predicate_pb2.Predicate]
+
+KEY_BYTES: Final = 16
+
+
+def resolution_from(request: pb.ResolveAudienceRequest) -> Resolution:
+    """What is to be resolved. Raises InvalidField for a cursor of another kind of audience."""
+    audience = audience_from(request.audience)
+    if isinstance(audience, Installations) and len(request.cursor) not in (0, KEY_BYTES):
+        raise InvalidField(FieldViolation("cursor", "must be the cursor of a page, or empty"))
+    return Resolution(
+        app_id=request.app_id,
+        audience=audience,
+        purpose=request.purpose,
+        keys=Keys(request.range.low, request.range.high),
+        cursor=request.cursor,
+        page_size=request.page_size or MAX_PAGE_SIZE,
+    )
+
+
+def audience_from(audience: audience_pb2.Audience) -> Audience:
+    """Whom a message is for."""
+    match audience.WhichOneof("kind"):
+        case "installations":
+            return Installations(_ids(audience.installations.installation_ids))
+        case "users":
+            return Users(tuple(dict.fromkeys(audience.users.user_ids)))
+    return Expression(audience.expression)
+
+
+def resolved_page(page: Page) -> pb.ResolveAudienceResponse:
+    """A page of targets, as the registry gave it."""
+    return pb.ResolveAudienceResponse(
+        page=cast("target_pb2.TargetPage", page.targets),
+        suppressed=_suppressed(page.suppressed),
+        cursor=page.cursor,
+    )
+
+
+def explained(reach: Reach) -> pb.ExplainAudienceResponse:
+    """The counts of an audience."""
+    return pb.ExplainAudienceResponse(
+        resolved=reach.resolved,
+        reachable=(
+            registry_service_pb2.PlatformCount(
+                platform=provider_pb2.Platform.ValueType(platform), count=count
+            )
+            for platform, count in reach.reachable.items()
+        ),
+        suppressed=_suppressed(reach.suppressed),
+    )
+
+
+def validated(validation: Validation, *, predicate_of: PredicateOf) -> pb.ValidateAudienceResponse:
+    """What is wrong with an expression, or what it comes down to."""
+    condition = validation.condition
+    return pb.ValidateAudienceResponse(
+        problems=map(_problem, validation.problems),
+        canonical=validation.canonical,
+        predicate=None if condition is None else predicate_of(condition),
+    )
+
+
+def content_from(segment: audience_pb2.Segment) -> SegmentContent:
+    """What a caller says of a segment."""
+    return SegmentContent(segment.expression, segment.description)
+
+
+def segment_to(segment: Segment) -> audience_pb2.Segment:
+    """A segment as stored."""
+    return audience_pb2.Segment(
+        name=segment.name,
+        expression=segment.content.expression,
+        description=segment.content.description,
+        create_time=_time(segment.created_at),
+        update_time=_time(segment.updated_at),
+    )
+
+
+def name_before(request: pb.ListSegmentsRequest) -> str:
+    """The name that the page starts after; empty: it is the first. Raises PageTokenMismatch."""
+    cursor = decode_page_token(request.page_token, filter_digest=request.app_id.encode())
+    return (cursor or b"").decode()
+
+
+def listed(
+    segments: Sequence[Segment], request: pb.ListSegmentsRequest, *, limit: int
+) -> pb.ListSegmentsResponse:
+    """One page of a list. A page that is full may have another one behind it."""
+    more = len(segments) == limit
+    return pb.ListSegmentsResponse(
+        segments=map(segment_to, segments),
+        next_page_token=_page_token(segments[-1].name, request) if more else "",
+    )
+
+
+def _page_token(name: str, request: pb.ListSegmentsRequest) -> str:
+    return encode_page_token(name.encode(), filter_digest=request.app_id.encode())
+
+
+def _ids(packed: bytes) -> tuple[UUID, ...]:
+    """The UUIDs of a packed run, in key order, none of them twice."""
+    keys = {packed[start : start + KEY_BYTES] for start in range(0, len(packed), KEY_BYTES)}
+    return tuple(UUID(bytes=key) for key in sorted(keys))
+
+
+def _suppressed(counts: Counts) -> Iterable[target_pb2.SuppressedCount]:
+    return (
+        target_pb2.SuppressedCount(
+            reason=target_pb2.SuppressionReason.ValueType(reason), count=count
+        )
+        for reason, count in counts.items()
+    )
+
+
+def _problem(problem: Problem) -> audience_pb2.AudienceProblem:
+    return audience_pb2.AudienceProblem(
+        line=problem.line,
+        column=problem.column,
+        position=problem.position,
+        message=problem.message,
+        expected=problem.expected,
+        segment=problem.segment,
+    )
+
+
+def _time(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
