@@ -11,7 +11,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,6 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -140,6 +139,20 @@ class ServerSettings(Section):
     reflection: bool = True
     """Whether clients may ask for the descriptors of the services."""
 
+    @field_validator("tls_key_file")
+    @classmethod
+    def _need_both(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if (key is None) != (info.data.get("tls_certificate_file") is None):
+            raise ValueError("a TLS certificate and its key are set together or not at all")
+        return key
+
+    @field_validator("tls_client_ca_file")
+    @classmethod
+    def _need_server_tls(cls, authorities: Path | None, info: ValidationInfo) -> Path | None:
+        if authorities is not None and info.data.get("tls_certificate_file") is None:
+            raise ValueError("client certificates need a TLS certificate of the server, too")
+        return authorities
+
     @field_validator("listen")
     @classmethod
     def _refuse_an_open_door(cls, listen: str, info: ValidationInfo) -> str:
@@ -155,14 +168,6 @@ class ServerSettings(Section):
         if listen:
             split_address(listen)
         return listen
-
-    @model_validator(mode="after")
-    def _need_whole_tls(self) -> Self:
-        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
-            raise ValueError("a TLS certificate and its key are set together or not at all")
-        if self.tls_client_ca_file is not None and self.tls_certificate_file is None:
-            raise ValueError("client certificates need a TLS certificate of the server, too")
-        return self
 
 
 def _default_embedded_folder() -> Path:
@@ -223,11 +228,11 @@ class ServiceSettings(_ReadsText, BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic names these arguments
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Nothing is read behind the caller's back: `load` hands over the environment."""
         return (init_settings,)
@@ -300,7 +305,7 @@ def _is_model(kind: object) -> bool:
 
 
 def _shown(field: FieldInfo, value: object) -> str:
-    if field.default_factory is not None or field.is_required() and value is field.default:
+    if field.default_factory is not None or (field.is_required() and value is field.default):
         return ""
     if value is None or value == "":
         return ""

@@ -28,10 +28,18 @@ class Kind(Enum):
     DATA_LOSS = auto()
 
 
+class FieldViolation(NamedTuple):
+    """One broken rule: the field's path (`filter.topics[0]`) and what the rule asks for."""
+
+    field: str
+    rule: str
+
+
 class ServiceError(Exception):
     """The service could not do what was asked.
 
-    Subclasses state `kind` and `reason`, and the first line of their docstring is the message.
+    Subclasses state `kind` and `reason` (one of the contract's list, or none), and the first line
+    of their docstring is the message.
     `detail` is appended to the message; `retry_after` tells the caller when to come back; the
     other keyword arguments are the metadata that a program reads. None of them may carry a
     secret: all of them reach the caller.
@@ -39,6 +47,7 @@ class ServiceError(Exception):
 
     kind: Kind = Kind.INTERNAL
     reason: str = "INTERNAL"
+    violations: tuple[FieldViolation, ...] = ()
 
     def __init__(
         self, *, detail: str = "", retry_after: timedelta | None = None, **metadata: str
@@ -48,13 +57,6 @@ class ServiceError(Exception):
         self.retry_after = retry_after
         self.metadata = metadata
         super().__init__(self.message)
-
-
-class FieldViolation(NamedTuple):
-    """One broken rule: the field's path (`filter.topics[0]`) and what the rule asks for."""
-
-    field: str
-    rule: str
 
 
 class InvalidField(ServiceError):

@@ -18,7 +18,7 @@ class Secret(Generic[T]):
     __slots__ = ("_value",)
 
     def __init__(self, value: T) -> None:
-        self._value = value
+        self._value: T = value
 
     def reveal(self) -> T:
         """The value itself. Each call is a place to review."""
@@ -51,4 +51,5 @@ class Secret(Generic[T]):
         raise TypeError(message)
 
     def _bytes(self) -> bytes:
-        return self._value if isinstance(self._value, bytes) else self._value.encode()
+        value: str | bytes = self._value
+        return value.encode() if isinstance(value, str) else value

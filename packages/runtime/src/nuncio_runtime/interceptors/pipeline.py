@@ -1,0 +1,199 @@
+"""What happens around every call: context, deadline, validation, errors, metrics, access log.
+
+One interceptor does it all. Each method's handler is wrapped once, when it is first called; a
+call then costs a few function calls, not a chain of interceptors that look it up again.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from nuncio_runtime.calls import REQUEST_ID, TRACEPARENT, Call, current_call
+from nuncio_runtime.interceptors.errors import refuse, service_error
+from nuncio_runtime.interceptors.validation import Checked, check
+from nuncio_runtime.metrics import CALL_SECONDS, CALLS_HANDLED, CALLS_STARTED
+from nuncio_runtime.wire import STATUS_OF_KIND
+
+log = structlog.get_logger(__name__)
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_OURS_TO_BLAME: Final = frozenset(
+    {grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS, grpc.StatusCode.UNKNOWN}
+)
+
+
+class Pipeline(grpc.aio.ServerInterceptor):
+    """Puts every handler of a server behind the runtime's rules.
+
+    default_deadline: seconds for unary calls that come without a deadline. per_row: full names
+    (`package.Service/Method`) of the methods whose streamed messages the servicer checks itself.
+    """
+
+    def __init__(self, *, default_deadline: float, per_row: frozenset[str] = frozenset()) -> None:
+        self._default_deadline = default_deadline
+        self._per_row = per_row
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]",
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler | None":
+        """Give the wrapped handler of the method, None when there is no such method."""
+        path = handler_call_details.method
+        wrapped = self._wrapped.get(path)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            wrapped = self._wrapped[path] = self._wrap(path.removeprefix("/"), handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> Handler:
+        make, form = _FORMS[handler.request_streaming, handler.response_streaming]
+        around = _Method(
+            method,
+            getattr(handler, form),
+            default_deadline=self._default_deadline,
+            check_rows=method not in self._per_row,
+        )
+        answer = getattr(around, form)
+        return make(answer, handler.request_deserializer, handler.response_serializer)
+
+
+_FORMS: Final[dict[tuple[bool, bool], tuple[Callable[..., Handler], str]]] = {
+    (False, False): (grpc.unary_unary_rpc_method_handler, "unary_unary"),
+    (False, True): (grpc.unary_stream_rpc_method_handler, "unary_stream"),
+    (True, False): (grpc.stream_unary_rpc_method_handler, "stream_unary"),
+    (True, True): (grpc.stream_stream_rpc_method_handler, "stream_stream"),
+}
+
+
+class _Method:
+    """One method of a service: what its calls share, and its four possible forms."""
+
+    def __init__(
+        self,
+        name: str,
+        behavior: Callable[[Any, Context], Any],
+        *,
+        default_deadline: float,
+        check_rows: bool,
+    ) -> None:
+        service, _, method = name.partition("/")
+        self._name = name
+        self._behavior = behavior
+        self._generates = inspect.isasyncgenfunction(behavior)
+        self._default_deadline = default_deadline
+        self._check_rows = check_rows
+        self._started = CALLS_STARTED.labels(service, method)
+        self._seconds = CALL_SECONDS.labels(service, method)
+        self._handled = {
+            code: CALLS_HANDLED.labels(service, method, code.name) for code in grpc.StatusCode
+        }
+
+    async def unary_unary(self, request: Message, context: Context) -> Any:
+        return await self._around(self._answer_in_time, request, context)
+
+    async def unary_stream(self, request: Message, context: Context) -> None:
+        await self._around(self._check_and_write, request, context)
+
+    async def stream_unary(self, requests: AsyncIterator[Message], context: Context) -> Any:
+        return await self._around(self._behavior, self._rows(requests), context)
+
+    async def stream_stream(self, requests: AsyncIterator[Message], context: Context) -> None:
+        await self._around(self._write, self._rows(requests), context)
+
+    async def _around(
+        self, answer: Callable[[Any, Context], Awaitable[Any]], request: Any, context: Context
+    ) -> Any:
+        call = self._begin(context)
+        began = time.perf_counter()
+        code = grpc.StatusCode.UNKNOWN
+        try:
+            answered = await answer(request, context)
+            code = _code_of(context)
+        except grpc.aio.AbortError:
+            code = _code_of(context)
+            raise
+        except asyncio.CancelledError:
+            code = _broken_off_by(context)
+            raise
+        except Exception as error:  # noqa: BLE001 - this is where all of them end
+            refusal = service_error(error)
+            code = STATUS_OF_KIND[refusal.kind]
+            await refuse(context, refusal, call=call)
+        finally:
+            self._end(code, time.perf_counter() - began)
+        return answered
+
+    def _begin(self, context: Context) -> Call:
+        self._started.inc()
+        left: float | None = context.time_remaining()
+        headers = dict(context.invocation_metadata() or ())
+        call = Call(
+            self._name,
+            request_id=str(headers.get(REQUEST_ID, "")),
+            traceparent=str(headers.get(TRACEPARENT, "")),
+            deadline=None if left is None else time.monotonic() + left,
+        )
+        # Never reset: gRPC gives each call a context of its own.
+        current_call.set(call)
+        context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+        return call
+
+    def _end(self, code: grpc.StatusCode, seconds: float) -> None:
+        self._handled[code].inc()
+        self._seconds.observe(seconds)
+        write = log.warning if code in _OURS_TO_BLAME else log.debug
+        write("call_ended", code=code.name, seconds=round(seconds, 6))
+
+    async def _answer_in_time(self, request: Message, context: Context) -> Any:
+        check(request)
+        call = current_call.get()
+        if call is None or call.deadline is not None:
+            return await self._behavior(request, context)  # gRPC keeps the caller's deadline.
+        call.deadline = time.monotonic() + self._default_deadline
+        async with asyncio.timeout(self._default_deadline):
+            return await self._behavior(request, context)
+
+    async def _check_and_write(self, request: Message, context: Context) -> None:
+        check(request)
+        await self._write(request, context)
+
+    async def _write(self, request: Any, context: Context) -> None:
+        if not self._generates:
+            await self._behavior(request, context)  # It writes to the context itself.
+            return
+        async with aclosing(self._behavior(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    def _rows(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        return Checked(requests) if self._check_rows else requests
+
+
+def _code_of(context: Context) -> grpc.StatusCode:
+    """The status that the call ends with; gRPC keeps it as a number, 0 until it is set."""
+    code: Any = context.code()
+    return code if isinstance(code, grpc.StatusCode) else _STATUS[code or 0]
+
+
+def _broken_off_by(context: Context) -> grpc.StatusCode:
+    """The caller's deadline, when it has passed; else somebody cancelled the call."""
+    left: float | None = context.time_remaining()
+    return (
+        grpc.StatusCode.CANCELLED if left is None or left > 0 else grpc.StatusCode.DEADLINE_EXCEEDED
+    )
+
+
+_STATUS: Final = {status.value[0]: status for status in grpc.StatusCode}

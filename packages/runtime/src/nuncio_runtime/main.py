@@ -1,0 +1,109 @@
+"""The command line that all services share: serve, migrate, check-config."""
+
+import argparse
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import structlog
+import uvloop
+from pydantic import SecretStr
+
+from nuncio_runtime.config import ConfigError, ServiceSettings, describe, load
+from nuncio_runtime.embedded_postgres import embedded_postgres
+from nuncio_runtime.embedded_programs import EmbeddedPostgresError
+from nuncio_runtime.logging import configure_logging
+from nuncio_runtime.migrate import SchemaTooOld, check_schema, migrate
+from nuncio_runtime.postgres import StorageUnavailable, open_pool
+
+S = TypeVar("S", bound=ServiceSettings)
+
+log = structlog.get_logger(__name__)
+
+
+def run_service(
+    argv: Sequence[str],
+    *,
+    name: str,
+    settings_type: type[S],
+    package: str,
+    run: Callable[[S], Awaitable[None]],
+) -> int:
+    """Do what the arguments (without the program's name) ask for; returns the exit code.
+
+    0: done. 1: it failed while running. 2: the arguments or settings cannot be used.
+    `run` gets settings whose database has a DSN, and a schema that is new enough.
+    """
+    arguments = _parser(name).parse_args(argv)
+    if arguments.command == "check-config" and arguments.list:
+        _print_settings(settings_type)
+        return 0
+    try:
+        settings = load(settings_type, os.environ)
+        configure_logging(settings.log, name)
+        if arguments.command == "migrate":
+            uvloop.run(_migrate(settings, package, arguments.until))
+        elif arguments.command == "serve":
+            uvloop.run(_serve(settings, package, run))
+    except ConfigError as error:
+        sys.stderr.writelines(f"{name}: {problem}\n" for problem in error.problems)
+        return 2
+    except (EmbeddedPostgresError, SchemaTooOld, StorageUnavailable) as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 1
+    return 0
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="answer calls until SIGTERM or SIGINT")
+    migration = commands.add_parser("migrate", help="bring the schema up to date")
+    migration.add_argument(
+        "--until",
+        choices=("pre", "post"),
+        default="post",
+        help="pre: only what the running old code can live with; post (default): everything",
+    )
+    check = commands.add_parser("check-config", help="say what is wrong with the settings")
+    check.add_argument("--list", action="store_true", help="show all settings instead")
+    return parser
+
+
+async def _migrate(settings: ServiceSettings, package: str, until: str) -> None:
+    async with _database(settings) as reachable:
+        await migrate(reachable.database, package, until="pre" if until == "pre" else "post")
+
+
+async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]]) -> None:
+    async with _database(settings) as reachable:
+        if settings.database.dsn is None:
+            await migrate(reachable.database, package)
+        else:
+            async with open_pool(reachable.database) as pool:
+                await check_schema(pool, package)
+        await run(reachable)
+
+
+@asynccontextmanager
+async def _database(settings: S) -> AsyncIterator[S]:
+    """Settings whose DSN is set: as configured, or that of the embedded PostgreSQL."""
+    if settings.database.dsn is not None:
+        yield settings
+        return
+    async with embedded_postgres(settings.database.embedded_folder) as embedded:
+        log.warning(
+            "development_mode", reason="no database DSN is set", folder=str(embedded.folder)
+        )
+        dsn = SecretStr(await embedded.dsn_for(settings.database.schema))
+        database = settings.database.model_copy(update={"dsn": dsn})
+        yield settings.model_copy(update={"database": database})
+
+
+def _print_settings(settings_type: type[ServiceSettings]) -> None:
+    for setting in describe(settings_type):
+        default = f" = {setting.default}" if setting.default else ""
+        sys.stdout.write(f"{setting.variable}{default}  ({setting.type})\n")
+        sys.stdout.write(f"    {setting.description}\n")

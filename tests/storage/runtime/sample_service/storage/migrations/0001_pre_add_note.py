@@ -1,0 +1,12 @@
+"""Notes."""
+
+from alembic import op
+
+from nuncio_runtime.migrate import sql_beside
+
+revision, down_revision, phase = "0001", None, "pre"
+
+
+def upgrade() -> None:
+    for statement in sql_beside(__file__):
+        op.execute(statement)

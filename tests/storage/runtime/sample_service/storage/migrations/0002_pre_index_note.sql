@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY note_by_body ON note (body);
