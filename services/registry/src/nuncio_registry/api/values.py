@@ -1,0 +1,87 @@
+"""Times, ids and typed values: between protobuf and Python."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nuncio.registry.v1 import installation_pb2, predicate_pb2
+from nuncio_registry.domain.model import Value, Version
+from nuncio_runtime.errors import FieldViolation, InvalidField
+
+TypedValue: TypeAlias = installation_pb2.AttributeValue | predicate_pb2.PredicateValue
+
+# What protobuf allows in a Timestamp: the years 1 to 9999. Source: timestamp.proto.
+_FIRST_SECOND: Final = -62_135_596_800
+_LAST_SECOND: Final = 253_402_300_799
+_NANOS: Final = 1_000_000_000
+_LONGEST_SECONDS: Final = 315_576_000_000  # What protobuf allows in a Duration: 10,000 years.
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_of(timestamp: Timestamp, field: str) -> datetime:
+    """Microseconds are kept, the rest is cut. Raises InvalidField outside of years 1 to 9999."""
+    seconds, nanos = timestamp.seconds, timestamp.nanos
+    if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and 0 <= nanos < _NANOS):
+        raise InvalidField(FieldViolation(field, "must be a time from year 1 to 9999"))
+    return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+
+
+def duration_of(duration: Duration, field: str) -> timedelta:
+    """Microseconds are kept, the rest is cut. Raises InvalidField above 10,000 years."""
+    if abs(duration.seconds) > _LONGEST_SECONDS or abs(duration.nanos) >= _NANOS:
+        raise InvalidField(FieldViolation(field, "must be a duration of at most 10,000 years"))
+    return duration.ToTimedelta()
+
+
+def timestamp_of(time: datetime) -> Timestamp:
+    """To the microsecond."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp
+
+
+def duration_from(delta: timedelta) -> Duration:
+    """To the microsecond."""
+    duration = Duration()
+    duration.FromTimedelta(delta)
+    return duration
+
+
+def value_of(value: TypedValue, field: str) -> Value:
+    """A constant of an attribute or a predicate. Raises InvalidField for an impossible time."""
+    match value.WhichOneof("kind"):
+        case "number":
+            return value.number
+        case "flag":
+            return value.flag
+        case "time":
+            return time_of(value.time, f"{field}.time")
+        case "version":
+            return Version(value.version)
+        case _:
+            return value.text
+
+
+def attributes_of(
+    attributes: Mapping[str, installation_pb2.AttributeValue], field: str
+) -> dict[str, Value]:
+    """Attributes by name. Raises InvalidField for an impossible time."""
+    return {name: value_of(value, f'{field}["{name}"]') for name, value in attributes.items()}
+
+
+def attribute_from(value: Value) -> installation_pb2.AttributeValue:
+    """A stored attribute."""
+    match value:
+        case str():
+            return installation_pb2.AttributeValue(text=value)
+        case bool():
+            return installation_pb2.AttributeValue(flag=value)
+        case float():
+            return installation_pb2.AttributeValue(number=value)
+        case datetime():
+            return installation_pb2.AttributeValue(time=timestamp_of(value))
+        case Version(text):
+            return installation_pb2.AttributeValue(version=text)

@@ -1,0 +1,81 @@
+"""What happens to an installation besides the registration of its token."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from nuncio_registry.domain.apps import Apps
+from nuncio_registry.domain.errors import InstallationNotFound
+from nuncio_registry.domain.keys import KeySpan
+from nuncio_registry.domain.model import ConsentChange, ConsentState, FactsChange, Installation
+from nuncio_registry.domain.ports import Installations
+from nuncio_registry.domain.predicate import Predicate, check_predicate
+from nuncio_registry.domain.rules import check_consents, check_facts, check_text
+from nuncio_runtime.clock import Clock
+
+T = TypeVar("T")
+
+
+class InstallationCare:
+    """Reads and changes installations.
+
+    Raises AppNotFound for an unknown app and InstallationNotFound for an unknown installation.
+    """
+
+    def __init__(self, installations: Installations, apps: Apps, clock: Clock) -> None:
+        self._installations = installations
+        self._apps = apps
+        self._clock = clock
+
+    async def get(self, app_id: str, installation_id: UUID) -> Installation:
+        """The installation as stored."""
+        await self._apps.require(app_id)
+        found = await self._installations.get(app_id, installation_id)
+        return _found(found, app_id, installation_id)
+
+    async def page(
+        self, app_id: str, *, predicate: Predicate | None, after: UUID | None, limit: int
+    ) -> list[Installation]:
+        """Installations that match, in key order, those greater than `after`."""
+        if predicate is not None:
+            check_predicate(predicate)
+        await self._apps.require(app_id)
+        left = KeySpan() if after is None else KeySpan().after(after)
+        if left.is_empty:
+            return []
+        return await self._installations.page(
+            app_id, predicate=predicate, first=UUID(int=left.first), limit=limit
+        )
+
+    async def update(self, app_id: str, installation_id: UUID, change: FactsChange) -> Installation:
+        """Change what the installation tells of itself. Raises InvalidField."""
+        check_facts(change.facts, now=self._clock.now(), path="facts")
+        for i, name in enumerate(change.remove_attributes):
+            check_text(f"remove_attributes[{i}]", name)
+        await self._apps.require(app_id)
+        found = await self._installations.update(app_id, installation_id, change)
+        return _found(found, app_id, installation_id)
+
+    async def identify(self, app_id: str, installation_id: UUID, user_id: str) -> str:
+        """Give the installation to the user, to nobody when empty; the one before, or empty."""
+        check_text("user_id", user_id)
+        await self._apps.require(app_id)
+        before = await self._installations.set_user(app_id, installation_id, user_id)
+        return _found(before, app_id, installation_id)
+
+    async def set_consent(
+        self, app_id: str, installation_id: UUID, changes: Sequence[ConsentChange]
+    ) -> Mapping[str, ConsentState]:
+        """Record what the person agreed to; gives the latest state of every purpose."""
+        check_consents(changes, path="changes")
+        await self._apps.require(app_id)
+        consents = await self._installations.set_consent(
+            app_id, installation_id, changes=changes, now=self._clock.now()
+        )
+        return _found(consents, app_id, installation_id)
+
+
+def _found(value: T | None, app_id: str, installation_id: UUID) -> T:
+    if value is None:
+        raise InstallationNotFound(app_id=app_id, installation_id=installation_id)
+    return value

@@ -1,0 +1,228 @@
+"""Registration: decide what each row of a page does, then let the storage do it.
+
+`decide` is pure. It sees the stored rows that the page touches, all of them locked, and walks
+through the page in order, so that rows which touch the same installation or the same token do to
+each other what they would do one after the other.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from nuncio_registry.domain.apps import Apps
+from nuncio_registry.domain.endpoint import EndpointGuard
+from nuncio_registry.domain.model import (
+    Environment,
+    Provider,
+    Registration,
+    RegistrationOutcome,
+)
+from nuncio_registry.domain.ports import (
+    Installations,
+    Known,
+    NewRow,
+    Plan,
+    Registered,
+    Round,
+)
+from nuncio_registry.domain.rules import check_registration
+from nuncio_registry.domain.sealing import KeyRing, binding
+from nuncio_runtime.clock import Clock
+from nuncio_runtime.errors import FieldViolation, InvalidField
+
+T = TypeVar("T")
+
+
+class Refusal(NamedTuple):
+    """A row that breaks a rule."""
+
+    row: int
+    violation: FieldViolation
+
+
+class Register:
+    """Stores the tokens of installations."""
+
+    def __init__(
+        self,
+        installations: Installations,
+        apps: Apps,
+        *,
+        keys: KeyRing,
+        guard: EndpointGuard,
+        clock: Clock,
+    ) -> None:
+        self._installations = installations
+        self._apps = apps
+        self._keys = keys
+        self._guard = guard
+        self._clock = clock
+
+    async def one(self, app_id: str, row: T, read: Callable[[T], Registration]) -> Registered:
+        """Read, check and register one row. Raises InvalidField, AppNotFound."""
+        _, good, bad = self.sift([(0, row)], read)
+        for _, (field, rule) in bad:
+            raise InvalidField(FieldViolation(f"registration.{field}", rule))
+        return (await self.page(app_id, good))[0]
+
+    def sift(
+        self, rows: Iterable[tuple[int, T]], read: Callable[[T], Registration]
+    ) -> tuple[list[int], list[Registration], list[Refusal]]:
+        """Read and check numbered rows: the numbers of the good ones, these, and the bad ones."""
+        now = self._clock.now()
+        numbers: list[int] = []
+        good: list[Registration] = []
+        bad: list[Refusal] = []
+        for number, row in rows:
+            try:
+                registration = read(row)
+                check_registration(registration, guard=self._guard, now=now)
+            except InvalidField as error:
+                bad.append(Refusal(number, error.violations[0]))
+            else:
+                numbers.append(number)
+                good.append(registration)
+        return numbers, good, bad
+
+    async def page(self, app_id: str, rows: Sequence[Registration]) -> list[Registered]:
+        """Register checked rows, all or none, in order. Raises AppNotFound."""
+        await self._apps.require(app_id)
+        if not rows:
+            return []
+        now = self._clock.now()
+        rows = [_not_ahead(row, now) for row in rows]
+        hashes = [self._keys.hash(row.provider, row.token) for row in rows]
+
+        def plan(known: Iterable[Known]) -> Plan:
+            return self._sealed(app_id, rows, decide(rows, hashes, known=known, now=now))
+
+        return await self._installations.register(app_id, rows, hashes=hashes, now=now, plan=plan)
+
+    def _sealed(self, app_id: str, rows: Sequence[Registration], plan: Plan) -> Plan:
+        """Seal the tokens that are not stored yet in this very form.
+
+        A key may seal only so many tokens under random nonces (NIST SP 800-38D, section 8.3), so
+        what only repeats is not sealed again. Subscriptions are: their keys may have changed.
+        """
+        bound = binding(app_id)
+        for round_ in plan.rounds:
+            for position, new in enumerate(round_.rows):
+                row = rows[new.row]
+                if new.key_id != self._keys.newest or row.provider == Provider.WEB_PUSH:
+                    sealed = self._keys.seal(row.token, bound + row.installation_id.bytes)
+                    round_.rows[position] = NewRow(
+                        new.row, is_new=new.is_new, key_id=self._keys.newest, sealed=sealed
+                    )
+        return plan
+
+
+def decide(
+    rows: Sequence[Registration],
+    hashes: Sequence[bytes],
+    *,
+    known: Iterable[Known],
+    now: datetime,
+) -> Plan:
+    """Say what each row does, and in which rounds of writing.
+
+    rows and hashes: the page, row by row. known: the installations that the page names and the
+    live owners of its tokens, as stored. A row is STALE when its installation, or the live owner
+    of its token, was observed later.
+    """
+    state = _State(known)
+    results = [state.register(i, row, hashes[i], now) for i, row in enumerate(rows)]
+    return Plan(results, state.rounds)
+
+
+class _State:
+    """What is stored, as it will be after the rows so far."""
+
+    def __init__(self, known: Iterable[Known]) -> None:
+        self._known = {row.installation_id: row for row in known}
+        self._owners: dict[tuple[Environment, bytes], UUID] = {
+            (row.environment, row.token_hash): row.installation_id
+            for row in self._known.values()
+            if row.live
+        }
+        self.rounds: list[Round] = []
+        self._written: set[UUID] = set()
+        self._released: set[tuple[Environment, bytes]] = set()
+
+    def register(
+        self, index: int, row: Registration, token_hash: bytes, now: datetime
+    ) -> Registered:
+        key = (row.environment, token_hash)
+        mine = self._known.get(row.installation_id)
+        owner_id = self._owners.get(key)
+        owner = self._known[owner_id] if owner_id and owner_id != row.installation_id else None
+        for stored in (mine, owner):
+            if stored and row.observed_at and row.observed_at < stored.observed_at:
+                return Registered(RegistrationOutcome.STALE, stored.registered_at)
+        same = mine is not None and (mine.environment, mine.token_hash) == key
+        round_ = self._round_for(row.installation_id, owner, key)
+        if owner is not None:
+            round_.replaced.append(owner.installation_id)
+            self._known[owner.installation_id] = owner._replace(live=False)
+        if mine is not None and mine.live and not same:
+            self._release(mine)
+        round_.rows.append(
+            NewRow(index, is_new=mine is None, key_id=mine.key_id if mine and same else None)
+        )
+        return self._keep(row, key, mine=mine, now=now, outcome=_outcome(mine, owner, same=same))
+
+    def _round_for(
+        self, installation_id: UUID, owner: Known | None, key: tuple[Environment, bytes]
+    ) -> Round:
+        """A round is written in any order, so what depends on a row of it starts the next one."""
+        depends = (
+            installation_id in self._written
+            or key in self._released
+            or (owner is not None and owner.installation_id in self._written)
+        )
+        if depends or not self.rounds:
+            self.rounds.append(Round([], []))
+            self._written.clear()
+            self._released.clear()
+        return self.rounds[-1]
+
+    def _release(self, mine: Known) -> None:
+        key = (mine.environment, mine.token_hash)
+        del self._owners[key]
+        self._released.add(key)
+
+    def _keep(
+        self,
+        row: Registration,
+        key: tuple[Environment, bytes],
+        *,
+        mine: Known | None,
+        now: datetime,
+        outcome: RegistrationOutcome,
+    ) -> Registered:
+        observed_at, registered_at = row.observed_at or now, now
+        if mine is not None:
+            # Clocks of replicas differ a little; what is stored never goes back.
+            observed_at = max(observed_at, mine.observed_at)
+            registered_at = max(registered_at, mine.registered_at)
+        self._known[row.installation_id] = Known(
+            row.installation_id, *key, None, True, registered_at, observed_at
+        )
+        self._owners[key] = row.installation_id
+        self._written.add(row.installation_id)
+        return Registered(outcome, registered_at)
+
+
+def _not_ahead(row: Registration, now: datetime) -> Registration:
+    """A client's clock that is ahead means now: else it would outdate what comes after it."""
+    if row.observed_at is None or row.observed_at < now:
+        return row
+    return row._replace(observed_at=None)
+
+
+def _outcome(mine: Known | None, owner: Known | None, *, same: bool) -> RegistrationOutcome:
+    if owner is not None:
+        return RegistrationOutcome.REASSIGNED
+    if mine is None:
+        return RegistrationOutcome.CREATED
+    return RegistrationOutcome.REFRESHED if same else RegistrationOutcome.ROTATED

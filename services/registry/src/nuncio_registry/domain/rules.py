@@ -1,0 +1,106 @@
+"""What a registration has to keep beyond the annotations of the contract."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Final, NoReturn
+from zoneinfo import available_timezones
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+
+from nuncio_registry.domain.endpoint import EndpointGuard
+from nuncio_registry.domain.model import (
+    ConsentChange,
+    Facts,
+    Platform,
+    Provider,
+    PushToken,
+    Registration,
+    Version,
+)
+from nuncio_registry.domain.tokens import P256DH_BYTES, WEB_PUSH_KEY_BYTES
+from nuncio_runtime.errors import FieldViolation, InvalidField
+
+# How far a client's clock may be ahead of ours.
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
+
+PLATFORMS: Final = {
+    Provider.APNS: frozenset(
+        {Platform.IOS, Platform.MACOS, Platform.WATCHOS, Platform.TVOS, Platform.VISIONOS}
+    ),
+    # Firebase has SDKs for these; on Apple platforms it forwards to APNs.
+    Provider.FCM: frozenset({Platform.ANDROID, Platform.IOS, Platform.WEB, Platform.MACOS}),
+    Provider.WEB_PUSH: frozenset({Platform.WEB}),
+}
+_PLATFORM_RULES: Final = {
+    Provider.APNS: "must be an Apple platform with an APNs token",
+    Provider.FCM: "must be android, ios, web or macos with an FCM token",
+    Provider.WEB_PUSH: "must be web with a Web Push subscription",
+}
+
+
+def check_registration(row: Registration, *, guard: EndpointGuard, now: datetime) -> None:
+    """Raise InvalidField with the first rule that the registration breaks."""
+    if row.platform not in PLATFORMS[row.provider]:
+        _refuse("platform", _PLATFORM_RULES[row.provider])
+    if row.provider == Provider.WEB_PUSH:
+        _check_subscription(row.token, guard)
+        check_text("token.web_push.vapid_key_id", row.vapid_key_id)
+    if row.observed_at is not None and row.observed_at > now + CLOCK_TOLERANCE:
+        _refuse("observed_at", "must be at most 10 minutes in the future")
+    check_text("user_id", row.user_id)
+    check_facts(row.facts, now=now, path="facts")
+    if row.consents:
+        check_consents(row.consents, path="consents")
+
+
+def check_facts(facts: Facts, *, now: datetime, path: str) -> None:
+    """Raise InvalidField with the first rule that the facts break."""
+    if facts.last_seen is not None and facts.last_seen > now + CLOCK_TOLERANCE:
+        _refuse(f"{path}.last_seen", "must be at most 10 minutes in the future")
+    if facts.time_zone is not None and facts.time_zone not in _time_zones():
+        _refuse(f"{path}.time_zone", "must be a name of the IANA time zone database")
+    check_text(f"{path}.device_model", facts.device_model)
+    check_text(f"{path}.sdk_version", facts.sdk_version)
+    for name, value in (facts.attributes or {}).items():
+        if isinstance(value, str):
+            check_text(f'{path}.attributes["{name}"]', value)
+        elif isinstance(value, Version):
+            check_text(f'{path}.attributes["{name}"]', value.text)
+
+
+def check_consents(changes: Iterable[ConsentChange], *, path: str) -> None:
+    """Raise InvalidField with the first rule that the changes break."""
+    purposes: set[str] = set()
+    for index, change in enumerate(changes):
+        if change.purpose in purposes:
+            _refuse(f"{path}[{index}].purpose", "must be named once")
+        purposes.add(change.purpose)
+        for name in ("source", "prompt_strategy", "policy_version", "actor"):
+            check_text(f"{path}[{index}].{name}", getattr(change, name))
+
+
+def check_text(field: str, text: str | None) -> None:
+    """Raise InvalidField for the one character that PostgreSQL cannot keep."""
+    if text is not None and "\0" in text:
+        _refuse(field, "must not contain the character U+0000")
+
+
+def _check_subscription(token: PushToken, guard: EndpointGuard) -> None:
+    plaintext = token.reveal()
+    rule = guard.broken_rule(plaintext[WEB_PUSH_KEY_BYTES:].decode())
+    if rule is not None:
+        _refuse("token.web_push.endpoint", rule)
+    try:
+        EllipticCurvePublicKey.from_encoded_point(SECP256R1(), plaintext[:P256DH_BYTES])
+    except ValueError:
+        _refuse("token.web_push.p256dh", "must be a point on the curve P-256")
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _refuse(field: str, rule: str) -> NoReturn:
+    raise InvalidField(FieldViolation(field, rule))

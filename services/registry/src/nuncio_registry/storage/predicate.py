@@ -1,0 +1,150 @@
+"""Predicates as SQL: the one place that composes SQL, from the constants below and $n only.
+
+Values never reach the text; they are arguments. A comparison with a field that has no value is
+NULL, which AND, OR and WHERE take for false; `NOT` is written IS NOT TRUE, so that it holds there.
+"""
+
+from typing import Any, Final
+from uuid import UUID
+
+from nuncio_registry.domain.language import canonical_language
+from nuncio_registry.domain.model import Version
+from nuncio_registry.domain.predicate import (
+    CHOICES,
+    AllOf,
+    AnyOf,
+    Comparison,
+    Field,
+    NoneOf,
+    Operator,
+    Predicate,
+    Type,
+    type_of,
+)
+from nuncio_registry.storage.attributes import to_json
+
+# What queries.sql has in the place of the predicate.
+PLACE: Final = "TRUE /* predicate */"
+
+_COLUMNS: Final = {
+    Field.INSTALLATION_ID: ("i.installation_id", "uuid"),
+    Field.USER_ID: ("i.user_id", "text"),
+    Field.PLATFORM: ("i.platform", "smallint"),
+    Field.ENVIRONMENT: ("i.environment", "smallint"),
+    Field.LANGUAGE: ("i.language", "text"),
+    Field.COUNTRY: ("i.country", "text"),
+    Field.TIME_ZONE: ("i.time_zone", "text"),
+    Field.APP_VERSION: ("i.app_version_parts", "version"),
+    Field.OS_VERSION: ("i.os_version_parts", "version"),
+    Field.DEVICE_MODEL: ("i.device_model", "text"),
+    Field.PERMISSION: ("i.permission", "smallint"),
+    Field.TOPICS: ("i.topics", "text"),
+    Field.CONSENTS: ("i.consents_granted", "text"),
+    Field.LAST_SEEN: ("i.last_seen_at", "timestamptz"),
+    Field.CREATED: ("i.created_at", "timestamptz"),
+    Field.TOKEN_CHANGED: ("i.token_changed_at", "timestamptz"),
+    Field.LAST_OPENED: ("i.last_opened_at", "timestamptz"),
+}
+_ORDERS: Final = {
+    Operator.LESS: "<",
+    Operator.LESS_OR_EQUAL: "<=",
+    Operator.GREATER: ">",
+    Operator.GREATER_OR_EQUAL: ">=",
+}
+# An ordered attribute of the type: the typed value, or NULL where it has another type.
+_TYPED: Final = {
+    Type.NUMBER: "(i.attributes -> {name} ->> 'number')::float8",
+    Type.TIME: "(i.attributes -> {name} ->> 'time')::bigint",
+    Type.VERSION: "version_parts(i.attributes -> {name} ->> 'version')",
+}
+_PARTS_OF: Final = "SELECT version_parts(v) FROM unnest({}) AS v"
+_TYPES: Final = {Type.NUMBER: "float8", Type.TIME: "bigint"}
+
+
+def where(query: str, predicate: Predicate | None, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The query with the predicate in its place, and then all its arguments."""
+    if predicate is None:
+        return (query, *arguments)
+    compiler = _Compiler(list(arguments))
+    condition = compiler.condition(predicate)
+    return (query.replace(PLACE, condition), *compiler.arguments)
+
+
+class _Compiler:
+    """Writes conditions and collects their arguments after those that the query has."""
+
+    def __init__(self, arguments: list[Any]) -> None:
+        self.arguments = arguments
+
+    def condition(self, node: Predicate) -> str:
+        match node:
+            case AllOf(operands):
+                return self._joined(operands, " AND ") or "TRUE"
+            case AnyOf(operands):
+                return self._joined(operands, " OR ")
+            case NoneOf(operand):
+                return f"({self.condition(operand)} IS NOT TRUE)"
+            case Comparison(field=Field.ATTRIBUTE):
+                return self._attribute(node)
+            case Comparison():
+                return self._comparison(node)
+
+    def _joined(self, operands: tuple[Predicate, ...], word: str) -> str:
+        return f"({word.join(map(self.condition, operands))})" if operands else ""
+
+    def _argument(self, value: Any, sql_type: str) -> str:
+        self.arguments.append(value)
+        return f"${len(self.arguments)}::{sql_type}"
+
+    def _comparison(self, node: Comparison) -> str:
+        column, sql_type = _COLUMNS[node.field]
+        if node.operator == Operator.PRESENT:
+            empty = "<> '{}'" if node.field in (Field.TOPICS, Field.CONSENTS) else "IS NOT NULL"
+            return f"({column} {empty})"
+        if node.operator == Operator.HAS:
+            return f"({column} && {self._argument(list(node.values), 'text[]')})"
+        if sql_type == "version":
+            return self._version(column, node)
+        if node.field == Field.LANGUAGE:
+            return self._language(node)
+        if node.operator == Operator.IN:
+            return f"({column} = ANY ({self._argument(_constants(node), f'{sql_type}[]')}))"
+        return f"({column} {_ORDERS[node.operator]} {self._argument(node.values[0], sql_type)})"
+
+    def _language(self, node: Comparison) -> str:
+        """A bare language equals all of its tags, a longer tag only itself."""
+        tags = [canonical_language(str(value)) for value in node.values]
+        whole = self._argument(tags, "text[]")
+        bare = self._argument([tag for tag in tags if "-" not in tag], "text[]")
+        return f"(i.language = ANY ({whole}) OR split_part(i.language, '-', 1) = ANY ({bare}))"
+
+    def _version(self, parts: str, node: Comparison) -> str:
+        texts = [value.text for value in node.values if isinstance(value, Version)]
+        if node.operator == Operator.IN:
+            return f"({parts} = ANY ({_PARTS_OF.format(self._argument(texts, 'text[]'))}))"
+        given = self._argument(texts[0], "text")
+        return f"({parts} {_ORDERS[node.operator]} version_parts({given}))"
+
+    def _attribute(self, node: Comparison) -> str:
+        if node.operator == Operator.PRESENT:
+            return f"(i.attributes ? {self._argument(node.attribute, 'text')})"
+        wanted = type_of(node.values[0])
+        if node.operator == Operator.IN and wanted is not Type.VERSION:
+            # Containment can use an index, and compares type and value at once.
+            tagged = [{node.attribute: to_json(value)} for value in node.values]
+            return f"(i.attributes @> ANY ({self._argument(tagged, 'jsonb[]')}))"
+        typed = _TYPED[wanted].format(name=self._argument(node.attribute, "text"))
+        if wanted is Type.VERSION:
+            return self._version(typed, node)
+        ((value,),) = [to_json(value).values() for value in node.values]
+        given = self._argument(value, _TYPES[wanted])
+        return f"({typed} {_ORDERS[node.operator]} {given})"
+
+
+def _constants(node: Comparison) -> list[Any]:
+    """The values of IN as the column keeps them."""
+    if node.field in CHOICES:
+        return [CHOICES[node.field][str(value)] for value in node.values]
+    if node.field == Field.INSTALLATION_ID:
+        return [UUID(str(value)) for value in node.values]
+    return list(node.values)

@@ -1,0 +1,27 @@
+"""The registry's tables in a database of their own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations
+from nuncio_runtime.postgres import open_pool
+from tests.support.postgres import fresh_database
+from tests.unit.registry.builders import app
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    """Connections to a database with all migrations, and one app."""
+    async with (
+        fresh_database("nuncio_registry", "registry") as database,
+        open_pool(database) as connections,
+    ):
+        await PostgresApps(connections).create(app())
+        yield connections
+
+
+@pytest.fixture
+def installations(pool: Pool) -> PostgresInstallations:
+    """The port under test."""
+    return PostgresInstallations(pool)

@@ -1,0 +1,32 @@
+"""Registering as the domain does it, on the storage under test."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from nuncio_registry.domain.apps import Apps
+from nuncio_registry.domain.endpoint import EndpointGuard
+from nuncio_registry.domain.model import Registration, RegistrationOutcome
+from nuncio_registry.domain.register import Register
+from nuncio_registry.domain.sealing import KeyRing
+from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations
+from nuncio_runtime.clock import ManualClock
+from tests.unit.registry.builders import APP, NOW, key_ring
+
+
+async def register(
+    pool: Pool,
+    rows: Sequence[Registration],
+    *,
+    now: datetime = NOW,
+    keys: KeyRing | None = None,
+) -> list[RegistrationOutcome]:
+    """Register a page at a time."""
+    clock = ManualClock(now)
+    use_case = Register(
+        PostgresInstallations(pool),
+        Apps(PostgresApps(pool), clock),
+        keys=keys or key_ring(),
+        guard=EndpointGuard(hosts=()),
+        clock=clock,
+    )
+    return [registered.outcome for registered in await use_case.page(APP, rows)]

@@ -1,0 +1,199 @@
+"""What registering decides, row by row and for whole pages."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nuncio_registry.domain.model import Environment, Registration, RegistrationOutcome
+from nuncio_registry.domain.ports import Known, Plan
+from nuncio_registry.domain.register import decide
+from tests.unit.registry.builders import NOW, key, key_ring, registration
+
+KEYS = key_ring()
+CREATED, REFRESHED, ROTATED, REASSIGNED, STALE = RegistrationOutcome
+EARLIER = NOW - timedelta(days=1)
+
+
+def plan_for(rows: list[Registration], known: list[Known], now: datetime = NOW) -> Plan:
+    hashes = [KEYS.hash(row.provider, row.token) for row in rows]
+    return decide(rows, hashes, known=known, now=now)
+
+
+def outcomes(plan: Plan) -> list[RegistrationOutcome]:
+    return [result.outcome for result in plan.results]
+
+
+def stored(row: Registration, *, live: bool = True, at: datetime = EARLIER) -> Known:
+    token_hash = KEYS.hash(row.provider, row.token)
+    return Known(row.installation_id, row.environment, token_hash, 1, live, at, at)
+
+
+def test_an_unknown_installation_is_created() -> None:
+    plan = plan_for([registration()], [])
+    assert plan.results == [(CREATED, NOW)]
+    assert [row.is_new for row in plan.rounds[0].rows] == [True]
+
+
+def test_the_same_token_refreshes_without_sealing_again() -> None:
+    row = registration()
+    plan = plan_for([row], [stored(row)])
+    assert outcomes(plan) == [REFRESHED]
+    assert plan.rounds[0].rows[0].key_id == 1
+
+
+def test_another_token_rotates() -> None:
+    plan = plan_for([registration()], [stored(registration())])
+    assert outcomes(plan) == [ROTATED]
+    assert plan.rounds[0].rows[0].key_id is None
+
+
+def test_the_same_token_of_the_other_environment_rotates() -> None:
+    row = registration(token="ab" * 32)
+    sandbox = registration(token="ab" * 32, environment=Environment.SANDBOX)
+    assert outcomes(plan_for([sandbox], [stored(row)])) == [ROTATED]
+
+
+def test_a_dead_token_lives_again_when_its_installation_registers_it() -> None:
+    row = registration()
+    assert outcomes(plan_for([row], [stored(row, live=False)])) == [REFRESHED]
+
+
+def test_a_token_that_lives_elsewhere_moves_and_replaces_its_owner() -> None:
+    token = "cd" * 32
+    plan = plan_for([registration(2, token)], [stored(registration(1, token))])
+    assert outcomes(plan) == [REASSIGNED]
+    assert plan.rounds[0].replaced == [key(1)]
+
+
+def test_a_token_that_is_dead_elsewhere_is_free() -> None:
+    token = "cd" * 32
+    plan = plan_for([registration(2, token)], [stored(registration(1, token), live=False)])
+    assert outcomes(plan) == [CREATED]
+    assert plan.rounds[0].replaced == []
+
+
+def test_hexadecimal_case_makes_no_other_token() -> None:
+    known = stored(registration(1, "AB" * 32))
+    assert outcomes(plan_for([registration(1, "ab" * 32)], [known])) == [REFRESHED]
+
+
+def test_what_was_observed_before_the_stored_registration_is_stale() -> None:
+    row = registration(observed_at=EARLIER - timedelta(seconds=1))
+    plan = plan_for([row], [stored(registration())])
+    assert plan.results == [(STALE, EARLIER)]
+    assert plan.rounds == []
+
+
+def test_what_was_observed_at_the_same_time_is_not_stale() -> None:
+    row = registration(observed_at=EARLIER)
+    assert outcomes(plan_for([row], [stored(registration())])) == [ROTATED]
+
+
+def test_an_old_observation_takes_no_token_from_a_newer_owner() -> None:
+    token = "cd" * 32
+    row = registration(2, token, observed_at=EARLIER - timedelta(seconds=1))
+    assert outcomes(plan_for([row], [stored(registration(1, token))])) == [STALE]
+
+
+def test_without_an_observation_nothing_is_stale_whatever_the_clocks_say() -> None:
+    ahead = stored(registration(), at=NOW + timedelta(seconds=5))
+    plan = plan_for([registration()], [ahead])
+    assert plan.results == [(ROTATED, NOW + timedelta(seconds=5))]
+
+
+def test_rows_of_one_installation_act_one_after_the_other() -> None:
+    first, second = registration(1), registration(1)
+    plan = plan_for([first, second, second], [])
+    assert outcomes(plan) == [CREATED, ROTATED, REFRESHED]
+    assert [[row.row for row in round_.rows] for round_ in plan.rounds] == [[0], [1], [2]]
+
+
+def test_a_token_that_moves_within_the_page_ends_with_the_last_row() -> None:
+    token = "ef" * 32
+    plan = plan_for([registration(1, token), registration(2, token)], [])
+    assert outcomes(plan) == [CREATED, REASSIGNED]
+    assert [round_.replaced for round_ in plan.rounds] == [[], [key(1)]]
+
+
+def test_installations_may_swap_their_tokens_in_one_page() -> None:
+    one, two = "aa" * 32, "bb" * 32
+    known = [stored(registration(1, one)), stored(registration(2, two))]
+    plan = plan_for([registration(1, two), registration(2, one)], known)
+    assert outcomes(plan) == [REASSIGNED, ROTATED]
+    assert len(plan.rounds) == 2
+
+
+def test_rows_that_have_nothing_in_common_are_written_at_once() -> None:
+    plan = plan_for([registration(n) for n in range(1000)], [])
+    assert len(plan.rounds) == 1
+
+
+TOKENS = tuple(f"{n:02x}" * 4 for n in range(4))
+ROWS = st.builds(
+    lambda number, token, environment, age: registration(
+        number,
+        token,
+        environment=environment,
+        observed_at=None if age is None else NOW - timedelta(minutes=age),
+    ),
+    st.integers(1, 5),
+    st.sampled_from(TOKENS),
+    st.sampled_from(list(Environment)),
+    st.none() | st.integers(0, 3),
+)
+
+
+class Table:
+    """The table of installations as the plans of pages leave it; refuses what the index would."""
+
+    def __init__(self) -> None:
+        self.rows: dict[UUID, Known] = {}
+
+    def carry_out(self, page: list[Registration], now: datetime) -> Plan:
+        plan = plan_for(page, list(self.rows.values()), now)
+        for round_ in plan.rounds:
+            for id_ in round_.replaced:
+                self.rows[id_] = self.rows[id_]._replace(live=False)
+            # The worst order for the index: as if all of the round were written at once.
+            ids = [page[new.row].installation_id for new in round_.rows]
+            assert len(set(ids)) == len(ids)
+            before = dict(self.rows)
+            for new in round_.rows:
+                row = page[new.row]
+                assert new.is_new == (row.installation_id not in before)
+                at = row.observed_at or now
+                self.rows[row.installation_id] = stored(row)._replace(
+                    registered_at=now, observed_at=at
+                )
+                self.no_token_has_two_owners(before | {row.installation_id: stored(row)})
+            self.no_token_has_two_owners(self.rows)
+        return plan
+
+    @staticmethod
+    def no_token_has_two_owners(rows: dict[UUID, Known]) -> None:
+        live = [(row.environment, row.token_hash) for row in rows.values() if row.live]
+        assert len(set(live)) == len(live)
+
+
+@given(st.lists(st.lists(ROWS, max_size=6), max_size=4))
+def test_a_token_has_one_live_owner_after_any_pages(pages: list[list[Registration]]) -> None:
+    table = Table()
+    for number, page in enumerate(pages):
+        table.carry_out(page, NOW + timedelta(seconds=number))
+
+
+@given(st.lists(ROWS, max_size=8))
+def test_a_page_does_what_its_rows_would_do_one_by_one(page: list[Registration]) -> None:
+    whole, single = Table(), Table()
+    together = outcomes(whole.carry_out(page, NOW))
+    apart = [outcomes(single.carry_out([row], NOW))[0] for row in page]
+    assert together == apart
+    assert whole.rows == single.rows
+
+
+@pytest.mark.parametrize("rows", [[], [registration(observed_at=EARLIER - timedelta(days=1))]])
+def test_a_page_that_changes_nothing_writes_nothing(rows: list[Registration]) -> None:
+    assert plan_for(rows, [stored(registration())]).rounds == []
