@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from nuncio_runtime.config import DatabaseSettings
 from nuncio_runtime.errors import Kind, ServiceError
-from nuncio_runtime.postgres import dsn_of, split_statements, storage_fault
+from nuncio_runtime.postgres import dsn_of, split_statements, storage_faults
 
 Phase = Literal["pre", "post"]
 
@@ -52,14 +52,10 @@ async def migrate(settings: DatabaseSettings, package: str, *, until: Phase = "p
         "postgresql+asyncpg://", async_creator=lambda: _connect(settings), poolclass=NullPool
     )
     try:
-        async with engine.connect() as connection:
-            await _be_alone(connection, settings.schema)
-            applied = await connection.run_sync(_upgrade, settings.schema, package, until)
-    except Exception as error:
-        fault = storage_fault(error)
-        if fault is None:
-            raise
-        raise fault from error
+        with storage_faults():
+            async with engine.connect() as connection:
+                await _be_alone(connection, settings.schema)
+                applied = await connection.run_sync(_upgrade, settings.schema, package, until)
     finally:
         await engine.dispose()
     log.info("schema_migrated", schema=settings.schema, applied=applied)

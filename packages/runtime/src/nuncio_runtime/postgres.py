@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any, Final
@@ -39,7 +39,7 @@ async def open_pool(settings: DatabaseSettings) -> AsyncIterator["asyncpg.Pool[a
     Raises StorageUnavailable when the server cannot be reached. On leaving, connections in use
     get a few seconds to come back before they are cut.
     """
-    try:
+    with storage_faults():
         pool = await asyncpg.create_pool(
             dsn_of(settings),
             min_size=min(settings.pool_min, settings.pool_max),
@@ -53,11 +53,6 @@ async def open_pool(settings: DatabaseSettings) -> AsyncIterator["asyncpg.Pool[a
                 "statement_timeout": str(round(settings.statement_timeout.total_seconds() * 1000)),
             },
         )
-    except Exception as error:
-        fault = storage_fault(error)
-        if fault is None:
-            raise
-        raise fault from error
     try:
         yield pool
     finally:
@@ -82,7 +77,8 @@ async def is_reachable(pool: "asyncpg.Pool[asyncpg.Record]") -> bool:
 
 def storage_fault(error: Exception) -> StorageUnavailable | None:
     """StorageUnavailable for faults of the storage or of the way to it, None for other errors."""
-    if isinstance(error, _SERVER_FAULTS):
+    # InternalClientError: the server has ended the connection, and asyncpg did not notice yet.
+    if isinstance(error, (*_SERVER_FAULTS, asyncpg.InternalClientError)):
         return StorageUnavailable()
     if isinstance(error, asyncpg.InterfaceError):
         return StorageUnavailable() if _CLOSED.search(str(error)) else None
@@ -90,6 +86,25 @@ def storage_fault(error: Exception) -> StorageUnavailable | None:
     if isinstance(error, OSError) and _raised_inside(error, "asyncpg"):
         return StorageUnavailable()
     return None
+
+
+@contextmanager
+def storage_faults() -> Iterator[None]:
+    """Raise faults of the storage as StorageUnavailable, for callers that know no driver.
+
+    A rollback that fails hides the cancellation that asked for it, and whoever waits for the task
+    would wait for ever: then CancelledError is raised again.
+    """
+    try:
+        yield
+    except Exception as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
+        fault = storage_fault(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 class Queries:

@@ -1,8 +1,7 @@
 """The storage ports on PostgreSQL."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,7 +21,7 @@ from nuncio_feedback.domain.model import (
     Scope,
 )
 from nuncio_feedback.domain.ports import Ask
-from nuncio_runtime.postgres import StorageUnavailable, load_queries, storage_fault
+from nuncio_runtime.postgres import load_queries, storage_faults
 
 Q: Final = load_queries("nuncio_feedback.storage")
 ACQUIRE_SECONDS: Final = 10.0
@@ -35,7 +34,7 @@ class _Storage:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["PoolConnectionProxy[asyncpg.Record]"]:
-        with _faults_named():
+        with storage_faults():
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
 
@@ -112,27 +111,6 @@ class PostgresInvalidations(_Storage):
             else:
                 rows = await connection.fetch(Q.newest_of_dispatch, *place, scope.dispatch_id)
         return [_invalidation(row) for row in rows]
-
-
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    """Raise the storage's own faults as StorageUnavailable, for callers that know no driver."""
-    try:
-        yield
-    except Exception as error:
-        # A rollback that fails hides the cancellation that asked for it. Whoever waits for this
-        # task to end would wait for ever.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError from error
-        raise _fault(error) or error from error
-
-
-def _fault(error: Exception) -> StorageUnavailable | None:
-    # asyncpg's way to say that the server has ended the connection and the end is not noticed yet.
-    if isinstance(error, asyncpg.InternalClientError):
-        return StorageUnavailable()
-    return storage_fault(error)
 
 
 def _dead_token(row: asyncpg.Record) -> DeadToken:
