@@ -73,6 +73,7 @@ def test_a_text_means_one_tree(text: str, tree: Expression) -> None:
         ("a = 1)", 5, 1, 6, '")" cannot stand here', "the end"),
         ("a = 1 b = 2", 6, 1, 7, '"b" cannot stand here', "AND, OR or the end"),
         ("a = 1 & b = 2", 6, 1, 7, '"&" cannot stand here', "AND, OR or the end"),
+        ("a = 1 ANDD", 6, 1, 7, '"ANDD" cannot stand here', "AND, OR or the end"),
         ("a == 1", 3, 1, 4, '"=" cannot stand here', "a value: "),
         ('"a"', 0, 1, 1, '"a" cannot stand here', "a field, a function, NOT or ("),
         ("a. = 1", 3, 1, 4, '"=" cannot stand here', "a name"),

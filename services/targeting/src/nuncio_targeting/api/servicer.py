@@ -36,7 +36,7 @@ class TargetingServicer(rpc.TargetingServiceServicer):
         self._segments = segments
         self._predicate_of = predicate_of
 
-    async def ResolveAudience(  # noqa: N802 - the contract's name, as below
+    async def ResolveAudience(
         self, request: pb.ResolveAudienceRequest, _context: Context
     ) -> AsyncIterator[pb.ResolveAudienceResponse]:
         """Pass pages on as fast as the caller reads them."""
@@ -44,7 +44,7 @@ class TargetingServicer(rpc.TargetingServiceServicer):
             async for page in pages:
                 yield convert.resolved_page(page)
 
-    async def ExplainAudience(  # noqa: N802
+    async def ExplainAudience(
         self, request: pb.ExplainAudienceRequest, _context: Context
     ) -> pb.ExplainAudienceResponse:
         """Count an audience."""
@@ -52,14 +52,14 @@ class TargetingServicer(rpc.TargetingServiceServicer):
         reach = await self._explain.reach(request.app_id, audience, purpose=request.purpose)
         return convert.explained(reach)
 
-    async def ValidateAudience(  # noqa: N802
+    async def ValidateAudience(
         self, request: pb.ValidateAudienceRequest, _context: Context
     ) -> pb.ValidateAudienceResponse:
         """Check an expression."""
         validation = await self._validate.validation(request.app_id, request.expression)
         return convert.validated(validation, predicate_of=self._predicate_of)
 
-    async def CreateSegment(  # noqa: N802
+    async def CreateSegment(
         self, request: pb.CreateSegmentRequest, _context: Context
     ) -> pb.CreateSegmentResponse:
         """Save a new segment."""
@@ -67,14 +67,14 @@ class TargetingServicer(rpc.TargetingServiceServicer):
         stored = await self._segments.create(request.app_id, request.segment.name, content)
         return pb.CreateSegmentResponse(segment=convert.segment_to(stored))
 
-    async def GetSegment(  # noqa: N802
+    async def GetSegment(
         self, request: pb.GetSegmentRequest, _context: Context
     ) -> pb.GetSegmentResponse:
         """Read a segment."""
         stored = await self._segments.get(request.app_id, request.name)
         return pb.GetSegmentResponse(segment=convert.segment_to(stored))
 
-    async def ListSegments(  # noqa: N802
+    async def ListSegments(
         self, request: pb.ListSegmentsRequest, _context: Context
     ) -> pb.ListSegmentsResponse:
         """Read one page of an app's segments."""
@@ -84,7 +84,7 @@ class TargetingServicer(rpc.TargetingServiceServicer):
         )
         return convert.listed(stored, request, limit=limit)
 
-    async def UpdateSegment(  # noqa: N802
+    async def UpdateSegment(
         self, request: pb.UpdateSegmentRequest, _context: Context
     ) -> pb.UpdateSegmentResponse:
         """Replace a segment's content."""
@@ -92,7 +92,7 @@ class TargetingServicer(rpc.TargetingServiceServicer):
         stored = await self._segments.update(request.app_id, request.segment.name, content)
         return pb.UpdateSegmentResponse(segment=convert.segment_to(stored))
 
-    async def DeleteSegment(  # noqa: N802
+    async def DeleteSegment(
         self, request: pb.DeleteSegmentRequest, _context: Context
     ) -> pb.DeleteSegmentResponse:
         """Delete a segment."""

@@ -12,15 +12,15 @@ SyntaxFault: TypeAlias = UnexpectedToken | UnexpectedCharacters
 # What could stand there, by a terminal that tells the situation; the first that applies is said.
 _EXPECTATIONS: Final = (
     ("STRING", 'a value: "text", a number, true, false, * or a function such as ago("30d")'),
-    ("NOT", "a field, a function, NOT or ("),
+    ("_NOT", "a field, a function, NOT or ("),
     ("COMPARATOR", "a comparison: =, !=, <, <=, >, >= or :"),
-    ("AND", "AND, OR or the end"),
-    ("OR", "AND, OR or the end"),
+    ("_AND", "AND, OR or the end"),
+    ("_OR", "AND, OR or the end"),
     ("COMMA", ", or )"),
     ("RPAR", ")"),
     ("IDENTIFIER", "a name"),
 )
-_OTHER_WORD: Final = {"AND": "OR", "OR": "AND"}
+_OTHER_WORD: Final = {"_AND": "_OR", "_OR": "_AND"}
 _END: Final = "$END"
 _SHOWN_CHARACTERS: Final = 40
 
