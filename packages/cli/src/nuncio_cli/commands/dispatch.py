@@ -1,0 +1,67 @@
+"""nuncio dispatch: show, watch."""
+
+from typing import Annotated
+
+import typer
+
+from nuncio.dispatcher.v1.dispatcher_service_pb2 import GetDispatchRequest
+from nuncio_cli import following, output
+from nuncio_cli.connect import clients, find_addresses
+from nuncio_cli.errors import ExitCode
+from nuncio_cli.options import AsJson, CaFile, DataFolder, DispatcherAddress
+
+group = typer.Typer(help="Messages on their way, and their books.", no_args_is_help=True)
+DispatchId = Annotated[str, typer.Argument(help="The dispatch's UUID.")]
+
+
+@group.command()
+def show(
+    dispatch_id: DispatchId,
+    *,
+    dispatcher: DispatcherAddress = "",
+    data: DataFolder = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a dispatch and its books as of now.
+
+    Example: `nuncio dispatch show 5d1c…9e --json`.
+    """
+    addresses = find_addresses(data, dispatcher=dispatcher)
+
+    async def work() -> None:
+        async with clients(addresses, ca_file=ca_file) as services:
+            request = GetDispatchRequest(dispatch_id=dispatch_id)
+            found = (await services.dispatcher.GetDispatch(request)).dispatch
+        if as_json:
+            output.emit(following.document(found))
+        else:
+            following.show(found)
+
+    output.complete(work(), as_json=as_json)
+
+
+@group.command()
+def watch(
+    dispatch_id: DispatchId,
+    *,
+    dispatcher: DispatcherAddress = "",
+    data: DataFolder = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a dispatch to its end on a live bar; with --json one object per change.
+
+    Exit code 1 when it fails. A dispatcher that restarts is waited for.
+
+    Example: `nuncio dispatch watch 5d1c…9e`.
+    """
+    addresses = find_addresses(data, dispatcher=dispatcher)
+
+    async def work() -> None:
+        async with clients(addresses, ca_file=ca_file) as services:
+            last = await following.watch(services.dispatcher, dispatch_id, as_json=as_json)
+        if not following.succeeded(last):
+            raise typer.Exit(ExitCode.FAILED)
+
+    output.complete(work(), as_json=as_json)

@@ -1,0 +1,213 @@
+"""nuncio tokens: import, show."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from nuncio.common.v1.provider_pb2 import Platform, Provider
+from nuncio.registry.v1.installation_pb2 import (
+    AttributeValue,
+    ConsentState,
+    Installation,
+    Permission,
+)
+from nuncio.registry.v1.predicate_pb2 import (
+    PREDICATE_FIELD_USER_ID,
+    PREDICATE_OPERATOR_IN,
+    Comparison,
+    Predicate,
+    PredicateValue,
+)
+from nuncio.registry.v1.registry_service_pb2 import GetInstallationRequest, ListInstallationsRequest
+from nuncio.registry.v1.token_pb2 import TokenState
+from nuncio_cli import output
+from nuncio_cli.connect import clients, find_addresses
+from nuncio_cli.errors import ExitCode
+from nuncio_cli.imports.formats import Format, guess_format
+from nuncio_cli.imports.job import ImportJob, Summary, import_file
+from nuncio_cli.imports.mapping import FieldMapping
+from nuncio_cli.names import word
+from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.stubs import RegistryStub
+
+group = typer.Typer(help="Push tokens and their installations.", no_args_is_help=True)
+
+
+@group.command("import")
+def import_tokens(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is unpacked.")
+    ],
+    *,
+    app_id: AppId,
+    layout: Annotated[
+        Format | None,
+        typer.Option("--format", help="Default: by the file's name, ndjson or csv."),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="TOML file; see docs/import.md."),
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Where rows go that are not taken. Default: FILE.rejects"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the rows; register nothing.")
+    ] = False,
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="Exit with 0 even when there are rejects.")
+    ] = False,
+    registry: RegistryAddress = "",
+    data: DataFolder = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register the tokens of a file: CSV, NDJSON, or an export of OneSignal or Azure.
+
+    Good rows go in; the others go into the rejects file with their line, field and rule. Rows
+    without an installation id get one made from app and token, so that importing a file again
+    changes nothing. Memory stays flat whatever the size of the file.
+
+    Exit codes: 0 all rows went in, 1 some were rejected, 2 the file cannot be used.
+
+    Examples: `nuncio tokens import users.csv --app shop --mapping users.toml --dry-run`,
+    `nuncio tokens import export.csv.gz --app shop --format onesignal`.
+    """
+    addresses = find_addresses(data, registry=registry)
+
+    async def work() -> None:
+        job = ImportJob(
+            file=file,
+            layout=layout or guess_format(file),
+            mapping=FieldMapping() if mapping is None else FieldMapping.read(mapping),
+            rejects=rejects or file.with_name(f"{file.name}.rejects"),
+            app_id=app_id,
+        )
+        what = "checking" if dry_run else "importing"
+        with output.progress(what, unit="%", quiet=as_json) as report:
+            async with clients(addresses, ca_file=ca_file) as services:
+                target = None if dry_run else services.registry
+                summary = await import_file(job, target, report=report)
+        _show_summary(summary, as_json=as_json)
+        if summary.tally.rejected and not allow_rejects:
+            raise typer.Exit(ExitCode.FAILED)
+
+    output.complete(work(), as_json=as_json)
+
+
+@group.command()
+def show(
+    installation_id: Annotated[
+        str, typer.Argument(help="An installation's UUID.", show_default=False)
+    ] = "",
+    *,
+    app_id: AppId,
+    user: Annotated[str, typer.Option(help="Show all installations of this account.")] = "",
+    registry: RegistryAddress = "",
+    data: DataFolder = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an installation, or those of a user. Tokens themselves are never shown.
+
+    With --json: one object per line.
+
+    Examples: `nuncio tokens show 0b5e…c1 --app shop`, `nuncio tokens show --user u-17 --app shop`.
+    """
+    if bool(installation_id) == bool(user):
+        raise typer.BadParameter("give either an installation id or --user")
+    addresses = find_addresses(data, registry=registry)
+
+    async def work() -> None:
+        async with clients(addresses, ca_file=ca_file) as services:
+            if user:
+                found = await _of_user(services.registry, app_id, user)
+            else:
+                request = GetInstallationRequest(app_id=app_id, installation_id=installation_id)
+                answer = await services.registry.GetInstallation(request)
+                found = [answer.installation]
+        present: Callable[[Installation], None] = _emit if as_json else _print
+        for installation in found:
+            present(installation)
+        if not found and not as_json:
+            output.say("the user has no installations")
+
+    output.complete(work(), as_json=as_json)
+
+
+def _show_summary(summary: Summary, *, as_json: bool) -> None:
+    if as_json:
+        output.emit(summary.document())
+        return
+    rows: list[tuple[str, int]] = [("rows", summary.tally.rows)]
+    rows += sorted(summary.tally.outcomes.items())
+    rows.append(("rejected", summary.tally.rejected))
+    output.table(("", "#"), rows)
+    if summary.tally.rejected:
+        output.say(f"rejects, with line, field and rule: {summary.rejects}")
+    if summary.ignored:
+        output.say(f"columns that mean nothing to nuncio: {', '.join(summary.ignored)}")
+
+
+async def _of_user(registry: RegistryStub, app_id: str, user_id: str) -> list[Installation]:
+    is_user = Comparison(
+        field=PREDICATE_FIELD_USER_ID,
+        operator=PREDICATE_OPERATOR_IN,
+        values=[PredicateValue(text=user_id)],
+    )
+    request = ListInstallationsRequest(
+        app_id=app_id, predicate=Predicate(comparison=is_user), page_size=1000
+    )
+    found: list[Installation] = []
+    while True:
+        page = await registry.ListInstallations(request)
+        found += page.installations
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+def _emit(installation: Installation) -> None:
+    document: dict[str, Any] = MessageToDict(installation, preserving_proto_field_name=True)
+    output.emit(document)
+
+
+def _print(installation: Installation) -> None:
+    facts = installation.facts
+    state = word(TokenState, installation.token_state, "TOKEN_STATE_")
+    reason = installation.token_state_reason
+    consents = [
+        f"{purpose} {word(ConsentState, consent, 'CONSENT_STATE_')}"
+        for purpose, consent in sorted(installation.consents.items())
+    ]
+    attributes = {name: _value(value) for name, value in sorted(facts.attributes.items())}
+    rows = {
+        "installation": installation.installation_id,
+        "platform": word(Platform, installation.platform, "PLATFORM_"),
+        "provider": word(Provider, installation.provider, "PROVIDER_"),
+        "user": installation.user_id or "anonymous",
+        "token": f"{installation.token_fingerprint}… {state} {reason}".rstrip(),
+        "permission": word(Permission, facts.permission, "PERMISSION_"),
+        "consents": ", ".join(consents),
+        "language": facts.language,
+        "country": facts.country,
+        "time zone": facts.time_zone,
+        "app version": facts.app_version,
+        "device": f"{facts.device_model} {facts.os_version}".strip(),
+        "topics": ", ".join(facts.topics.topics),
+        "attributes": ", ".join(f"{name}={value}" for name, value in attributes.items()),
+        "last seen": facts.last_seen.ToJsonString(),
+        "registered": installation.register_time.ToJsonString(),
+    }
+    output.table(("", ""), [(name, value) for name, value in rows.items() if value])
+
+
+def _value(value: AttributeValue) -> str:
+    kind = value.WhichOneof("kind")
+    if kind == "time":
+        return value.time.ToJsonString()
+    return str(getattr(value, kind)) if kind else ""

@@ -1,0 +1,72 @@
+"""The simulator as the outside world of an app: its ports, and the app's credentials."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from nuncio_simulator.process import Description, read_description
+
+DEMO_APP: Final = "demo"
+LISTENERS: Final = ("apns", "apns-sandbox", "fcm", "webpush", "admin")
+
+
+def previous_ports(folder: Path) -> dict[str, int]:
+    """The ports of the simulator that served from the folder before; empty when none did.
+
+    They are kept, because a Web Push endpoint names its port, and may have been registered.
+    """
+    try:
+        description = read_description(folder)
+    except (OSError, ValueError):
+        return {}
+    origins = {
+        "apns": description.apns.origin,
+        "apns-sandbox": description.apns.sandbox_origin,
+        "fcm": description.fcm.origin,
+        "webpush": description.webpush.origin,
+        "admin": description.admin_url,
+    }
+    return {name: port for name, url in origins.items() if (port := urlsplit(url).port)}
+
+
+def arguments(folder: Path, ports: Mapping[str, int], seed: int | None) -> tuple[str, ...]:
+    """The command line of `python`."""
+    flags = [f"--{name}-port={port}" for name, port in ports.items()]
+    seeded = [] if seed is None else [f"--seed={seed}"]
+    return ("-m", "nuncio_simulator", "serve", f"--folder={folder}", *flags, *seeded)
+
+
+def write_credentials(file: Path, simulator: Description) -> None:
+    """Let the dispatcher reach the simulator for the app that the file is named after.
+
+    Other credentials of the file's app are replaced; those of other apps are left alone.
+    """
+    apns, fcm, web_push = simulator.apns, simulator.fcm, simulator.webpush
+    shared = {"team_id": apns.team_id, "key_id": apns.key_id, "key_file": str(apns.key_file)}
+    topic = {"topic": apns.topics[0]} if apns.topics else {}
+    trust = {"ca_file": str(simulator.ca_file)}
+    sections: dict[str, dict[str, str | list[str]]] = {
+        "apns.production": {**shared, **topic, "origin": apns.origin, **trust},
+        "apns.sandbox": {**shared, **topic, "origin": apns.sandbox_origin, **trust},
+        "fcm": {
+            "service_account_file": str(fcm.service_account_file),
+            "origin": fcm.origin,
+            **trust,
+        },
+        "web_push": {
+            "private_key_file": str(web_push.vapid_private_key_file),
+            "subject": web_push.subject,
+            "allowed_origins": [web_push.origin],
+            **trust,
+        },
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(map(_section, sections, sections.values())), encoding="utf-8")
+
+
+def _section(name: str, values: Mapping[str, str | list[str]]) -> str:
+    # A JSON string, or list of strings, is the same in TOML.
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in values.items()]
+    return f"[{name}]\n{''.join(lines)}\n"
