@@ -1,0 +1,74 @@
+"""Commands of a stream, and the events that answer them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import UUID
+
+from nuncio_dispatcher.domain.create import Create, Order
+from nuncio_dispatcher.domain.dispatch import Dispatch
+from nuncio_dispatcher.domain.watch import Watch
+from nuncio_runtime.errors import ServiceError
+
+
+@dataclass(frozen=True)
+class Created:
+    """The dispatch is stored."""
+
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The books are as they are now."""
+
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Every target has its outcome. The last event of a command."""
+
+    dispatch: Dispatch
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The command was refused. The last event of a command."""
+
+    error: ServiceError
+
+
+Event = Created | Progress | Finished | Refused
+
+
+class Commands:
+    """Carries out one command at a time; each gives its events in order."""
+
+    def __init__(self, create: Create, watch: Watch) -> None:
+        self._create = create
+        self._watch = watch
+
+    async def create(self, order: Order) -> AsyncGenerator[Event, None]:
+        """Store a dispatch and follow it."""
+        dispatch, _ = await self._create.create(order)
+        yield Created(dispatch)
+        async with aclosing(self.watch(dispatch.dispatch_id)) as events:
+            async for event in events:
+                yield event
+
+    async def watch(self, dispatch_id: UUID) -> AsyncGenerator[Event, None]:
+        """Follow a dispatch that is there."""
+        async with aclosing(self._watch.follow(dispatch_id)) as states:
+            async for dispatch in states:
+                yield Progress(dispatch) if dispatch.finished_at is None else Finished(dispatch)
+
+
+async def with_refusal(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The same events; an error that is meant for the caller becomes the last one."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    except ServiceError as error:
+        yield Refused(error)

@@ -1,0 +1,207 @@
+"""What the domain asks of the outside: providers, storage and the neighbouring services."""
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from nuncio_dispatcher.domain.books import Entries
+from nuncio_dispatcher.domain.dispatch import Audience, Dispatch, KeyRange, NewDispatch, Work
+from nuncio_dispatcher.domain.model import (
+    Answers,
+    Environment,
+    Message,
+    Provider,
+    TargetColumns,
+)
+from nuncio_dispatcher.domain.pages import Lease, Outcomes, Page, Resolved, Settled, Shard
+
+
+class Lane(Protocol):
+    """One provider origin with one credential."""
+
+    @property
+    def name(self) -> str:
+        """For people, logs and metrics: "apns/com.example.app/production". No secrets."""
+
+    async def send(
+        self, message: Message, targets: TargetColumns, *, expires_at: datetime
+    ) -> Answers:
+        """Send one message to rows; one answer per row, in the order of the rows.
+
+        Never raises for what a provider or the network does: that is a verdict. Rows may be sent
+        again within the call only when provably nothing of them was processed. The provider is
+        told to keep trying for the message's time to live, but not beyond `expires_at`; no request
+        is started after it. Cancelling the call abandons its requests.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connections. Nothing is sent afterwards."""
+
+
+class Lanes(Protocol):
+    """The lanes of every app, made from the configured credentials."""
+
+    def lane(self, app_id: str, provider: Provider, environment: Environment) -> Lane:
+        """The lane for tokens of this kind. Cheap: asked once per page.
+
+        Never fails: a lane without a usable credential answers every row with MISCONFIGURED and
+        one of our reasons, NO_CREDENTIAL or BAD_CREDENTIAL, until there is one.
+        """
+
+    def check(self, message: Message) -> None:
+        """Raise MessageInvalid, naming field and limit, when a provider would refuse the message.
+
+        Every provider is checked, whether or not there is a credential for it; nothing is sent.
+        """
+
+    async def aclose(self) -> None:
+        """Close every lane."""
+
+
+class Targeting(Protocol):
+    """Knows who may be reached. Every method raises ServiceError; UNAVAILABLE is worth a retry."""
+
+    async def check(self, app_id: str, audience: Audience) -> None:
+        """Raise when the app does not exist or the audience cannot be resolved.
+
+        AudienceInvalid carries the position; APP_NOT_FOUND, SEGMENT_NOT_FOUND and their like come
+        through as they are.
+        """
+
+    def resolve(
+        self, work: Work, audience: Audience, *, keys: KeyRange, cursor: bytes
+    ) -> AsyncGenerator[Resolved, None]:
+        """The pages of a key range after the cursor, in key order, each of 1 000 targets or fewer.
+
+        Closing the generator ends the call.
+        """
+
+
+class Feedback(Protocol):
+    """Learns from outcomes."""
+
+    def report(self, pages: Sequence[Outcomes]) -> AsyncGenerator[str, None]:
+        """Report pages, all of them at once; gives the id of each one as it is stored, in order.
+
+        Raises ServiceError: INVALID_ARGUMENT when it refuses the page after those it gave.
+        """
+
+
+class Known(NamedTuple):
+    """What tells whether a client_ref was used for the same content."""
+
+    dispatch_id: UUID
+    content_digest: bytes
+
+
+class ListCursor(NamedTuple):
+    """The last dispatch of a list's page."""
+
+    created_at: datetime
+    dispatch_id: UUID
+
+
+class Dispatches(Protocol):
+    """The dispatches, with their books. Each read is one consistent snapshot."""
+
+    async def add(self, new: NewDispatch) -> bool:
+        """Store a dispatch with its shards. False, and nothing stored: client_ref is in use."""
+
+    async def find(self, app_id: str, client_ref: str) -> Known | None:
+        """Whom a client_ref belongs to."""
+
+    async def get(self, dispatch_id: UUID) -> Dispatch:
+        """Raises DispatchNotFound."""
+
+    async def list(
+        self, app_id: str, campaign: str, *, after: ListCursor | None, limit: int
+    ) -> Sequence[Dispatch]:
+        """An app's dispatches, newest first. campaign: only of this one; empty: all."""
+
+
+class Backlog(NamedTuple):
+    """waiting_targets: for one more attempt. unreported_pages: for feedback. due_shards: for us."""
+
+    waiting_targets: int
+    unreported_pages: int
+    due_shards: int
+
+
+class Journal(Protocol):
+    """Shards and their pages.
+
+    What takes a lease writes everything or nothing, and raises LeaseLost when someone else has
+    got a higher epoch: then nothing was written. Entries go into the books with the page that
+    they are of, in the same commit.
+    """
+
+    async def claim(
+        self, *, owner: UUID, limit: int, term: timedelta, now: datetime
+    ) -> Sequence[Shard]:
+        """Lease shards that are due and free, the longest due first. No two owners get the same."""
+
+    async def renew(
+        self, owner: UUID, leases: Collection[Lease], *, term: timedelta
+    ) -> Collection[Lease]:
+        """Make leases last for `term` from now. Gives those that are still the owner's."""
+
+    async def leave(self, lease: Lease, *, now: datetime, not_before: datetime) -> bool:
+        """Give a lease back; true when the dispatch has finished with it.
+
+        The shard is due again when its next page is, but not before `not_before`; without open
+        pages and with its audience walked it is done. The last shard finishes the dispatch.
+        """
+
+    async def open_page(
+        self, lease: Lease, resolved: Resolved, entries: Entries, *, now: datetime
+    ) -> Page:
+        """Journal a page of the audience as intent: from here on, a crash leaves it in doubt."""
+
+    async def reopen_page(
+        self, lease: Lease, page: Page, entries: Entries, *, now: datetime
+    ) -> None:
+        """Journal a waiting page as intent, with the rows that are left of it."""
+
+    async def close_page(
+        self, lease: Lease, page: Page, settled: Settled, *, now: datetime
+    ) -> None:
+        """Journal the result of a page, the walk's cursor, and follow-ups as waiting pages.
+
+        Safe to repeat: a page that is closed stays as it is.
+        """
+
+    async def end_walk(self, lease: Lease, *, failure: str) -> None:
+        """The audience has no more pages, or cannot be resolved: then `failure` says why."""
+
+    async def in_doubt(self, lease: Lease) -> Sequence[Page]:
+        """Pages that a former holder opened and never closed."""
+
+    async def due_page(self, lease: Lease, *, now: datetime) -> Page | None:
+        """The waiting page that has been due the longest."""
+
+    async def backlog(self) -> Backlog:
+        """What waits now, in all replicas together."""
+
+
+class Outbox(Protocol):
+    """Pages with final outcomes that feedback has not got yet."""
+
+    async def take(self, limit: int, *, hold: timedelta) -> Sequence[Outcomes]:
+        """The oldest ones; for `hold`, nobody else gets them."""
+
+    async def mark_reported(self, pages: Sequence[Outcomes]) -> None:
+        """Feedback has these."""
+
+
+class Meters(Protocol):
+    """Counts what happens, for people who watch the service."""
+
+    def page_closed(self, verdicts: Mapping[tuple[int, int], int], *, seconds: float) -> None:
+        """A page was sent: targets by (provider, verdict), and how long sending it took."""
+
+    def lease_lost(self) -> None:
+        """Another replica took over a shard that was being worked on."""
+
+    def backlog(self, backlog: Backlog) -> None:
+        """What waits."""

@@ -1,0 +1,90 @@
+"""The FCM lane on the reference transport."""
+
+from datetime import datetime
+from urllib.parse import quote
+
+import structlog
+
+from nuncio_dispatcher.domain.model import Message, TargetColumns, Verdict
+from nuncio_dispatcher.providers.answers import Aftermath, Answer, Replied
+from nuncio_dispatcher.providers.fcm import payload
+from nuncio_dispatcher.providers.fcm.auth import AccessToken, AccessTokens, ServiceAccount
+from nuncio_dispatcher.providers.fcm.outcomes import classify
+from nuncio_dispatcher.providers.fcm.settings import FcmSettings
+from nuncio_dispatcher.providers.http import Http, Post
+from nuncio_dispatcher.providers.http_lane import HttpLane, Job
+from nuncio_runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+
+class FcmLane(HttpLane):
+    """Sends to the apps of one Firebase project."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: FcmSettings,
+        *,
+        account: ServiceAccount,
+        http: Http,
+        clock: Clock,
+    ) -> None:
+        super().__init__(name, http=http, in_flight=settings.in_flight, clock=clock)
+        self._settings = settings
+        self._tokens = AccessTokens(account, ca_file=settings.ca_file, clock=clock)
+        project = quote(account.project_id, safe="")
+        self._url = f"{settings.origin}/v1/projects/{project}/messages:send"
+
+    async def _job(
+        self, message: Message, targets: TargetColumns, *, expires_at: datetime
+    ) -> Job | Answer:
+        token = await self._tokens.current()
+        if isinstance(token, Answer):
+            return token
+        now = self._clock.now()
+        forms = {
+            platform: payload.render(message, platform, now=now, expires_at=expires_at)
+            for platform in set(targets.platforms)
+        }
+        return _FcmJob(self, targets, forms, token)
+
+    def post_for(self, body: bytes, token: AccessToken) -> Post:
+        """The request with a row's body."""
+        headers = {
+            "authorization": token.bearer.reveal(),
+            "content-type": "application/json; charset=utf-8",
+        }
+        return Post(self._url, headers, body)
+
+    def read(self, reply: Replied, token: AccessToken) -> Answer:
+        """What an answer to a request with this token means."""
+        now, quota_wait = self._clock.now(), self._settings.quota_wait
+        answer = classify(reply, now=now, quota_wait=quota_wait)
+        if Aftermath.NEW_TOKEN in answer.aftermath and not self._tokens.refuse(token):
+            log.error("fcm_fresh_token_refused", lane=self.name)
+            return answer._replace(verdict=Verdict.MISCONFIGURED)
+        return answer
+
+
+class _FcmJob:
+    """One message to the rows of one send; a Job."""
+
+    def __init__(
+        self,
+        lane: FcmLane,
+        targets: TargetColumns,
+        forms: dict[int, payload.Form],
+        token: AccessToken,
+    ) -> None:
+        self._lane = lane
+        self._targets = targets
+        self._forms = forms
+        self._token = token
+
+    def post(self, row: int) -> Post | Answer:
+        form = self._forms[self._targets.platforms[row]]
+        return self._lane.post_for(form.body(self._targets.tokens[row].reveal()), self._token)
+
+    def read(self, _row: int, reply: Replied) -> Answer:
+        return self._lane.read(reply, self._token)

@@ -1,0 +1,37 @@
+"""An FCM credential, as its section in the app's file says it."""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from nuncio_dispatcher.providers.fields import FileField, Origin, OriginField
+from nuncio_runtime.config import Section
+
+ORIGIN: Final = Origin("fcm.googleapis.com", 443)
+
+
+class FcmSettings(Section):
+    """`[fcm]`: a service account of the app's Firebase project."""
+
+    service_account_file: FileField
+    """The JSON key file from Google's console; it names the project and the token endpoint."""
+
+    origin: OriginField = ORIGIN
+    """Where to send to."""
+
+    ca_file: FileField | None = None
+    """PEM file with the issuers to trust, for the token endpoint too. Default: the system's."""
+
+    in_flight: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """Requests at a time. FCM takes 100 on a connection."""
+
+    answer_within: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))] = (
+        timedelta(seconds=20)
+    )
+    """How long a request may take. Google advises 10 seconds or more."""
+
+    quota_wait: Annotated[timedelta, Field(ge=timedelta(), le=timedelta(days=1))] = timedelta(
+        minutes=1
+    )
+    """The wait after a 429 that names none. Google advises one minute."""

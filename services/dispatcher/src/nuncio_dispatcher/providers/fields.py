@@ -1,0 +1,70 @@
+"""Types of the fields in credential files."""
+
+import ssl
+from pathlib import Path
+from typing import Annotated, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+
+
+class CredentialError(Exception):
+    """A credential cannot be used. The message is for the operator; it never holds a secret."""
+
+
+class Origin(NamedTuple):
+    """Scheme https, a host and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `https://host` or `https://host:port`. Raises ValueError for anything else."""
+        parts = urlsplit(text)
+        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+            raise ValueError("must be https://host or https://host:port")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("must have no path: https://host or https://host:port")
+        return cls(parts.hostname, parts.port or 443)
+
+    @property
+    def authority(self) -> str:
+        """`host`, with `:port` unless that is 443; IPv6 addresses in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"https://{self.authority}"
+
+
+def _origin(value: object) -> object:
+    return Origin.parse(value) if isinstance(value, str) else value
+
+
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    """Relative paths start at the folder that the credential file is in."""
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder) / path.expanduser()
+
+
+OriginField = Annotated[Origin, BeforeValidator(_origin), PlainSerializer(str)]
+FileField = Annotated[Path, AfterValidator(_beside)]
+
+
+def read_file(path: Path, *, key: str) -> bytes:
+    """The content of a file that a credential names under `key`. Raises CredentialError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{key}: cannot read {path.name}: {error.strerror}"
+        raise CredentialError(message) from error
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """A client's context that verifies the peer, by ca_file when given. Raises CredentialError."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        message = f"ca_file: {ca_file.name if ca_file else 'system'}: no usable certificates"
+        raise CredentialError(message) from error

@@ -1,0 +1,130 @@
+"""Which endpoints may be called. They come from outside, so each is vetted before each send.
+
+A hostile subscription could make the dispatcher call anything that it can reach. So: known push
+services only, or origins that the operator allows; https on port 443; and of the host's addresses
+only public ones, connected to as resolved, so that no second look-up can differ.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from nuncio_dispatcher.providers.fields import Origin
+from nuncio_dispatcher.providers.http import PrivateAddress
+from nuncio_dispatcher.providers.http_network import Network
+
+PUSH_SERVICES: Final = frozenset(
+    {
+        "android.googleapis.com",  # Chrome, old
+        "fcm.googleapis.com",  # Chrome and kin
+        "jmt17.google.com",  # Chromium without Google's keys
+        "updates.push.services.mozilla.com",  # Firefox
+    }
+)
+PUSH_SERVICE_DOMAINS: Final = (
+    ".notify.windows.com",  # Edge
+    ".push.apple.com",  # Safari
+)
+WNS_DOMAIN: Final = ".notify.windows.com"
+LONGEST: Final = 2048
+_HOST: Final = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+
+
+class Endpoint(NamedTuple):
+    """An endpoint that may be called."""
+
+    url: str
+    origin: str
+    """What a VAPID token for it is made out to."""
+    is_wns: bool
+    """Whether Windows' own headers apply."""
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.origin})"
+
+
+def vet(url: str, *, allowed: Collection[Origin] = ()) -> Endpoint | None:
+    """The endpoint, or None when it must not be called."""
+    if len(url) > LONGEST or not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts, called = urlsplit(url), httpx.URL(url)
+        host, port = parts.hostname or "", parts.port or 443
+    except (ValueError, httpx.InvalidURL):
+        return None
+    if parts.scheme != "https" or "@" in parts.netloc or _HOST.fullmatch(host) is None:
+        return None
+    if (called.host, called.port or 443) != (host, port):
+        return None  # two parsers, two hosts: made to deceive
+    origin = Origin(host, port)
+    known = host in PUSH_SERVICES or host.endswith(PUSH_SERVICE_DOMAINS)
+    if origin not in allowed and not (known and port == 443):
+        return None
+    is_wns = host.endswith(WNS_DOMAIN) or origin in allowed
+    return Endpoint(url.partition("#")[0], str(origin), is_wns)
+
+
+class VettedNetwork(Network):
+    """Connects to public addresses, and to any of an allowed origin."""
+
+    def __init__(self, allowed: Collection[Origin]) -> None:
+        super().__init__()
+        self._allowed = frozenset(allowed)
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve once and connect to what was found, address by address."""
+        addresses = await _resolve(host, port)
+        if Origin(host, port) not in self._allowed:
+            addresses = [address for address in addresses if is_public(address)]
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout = PrivateAddress(host)
+        for address in addresses:
+            try:
+                return await super().connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        message = "cannot be resolved"
+        raise httpcore.ConnectError(message) from error
+    return list(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one of the open Internet, also when it carries an IPv4 one inside."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    inner = _inner_address(found) if isinstance(found, IPv6Address) else None
+    seen = found if inner is None else inner
+    return seen.is_global and not seen.is_multicast and not seen.is_reserved
+
+
+def _inner_address(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that a translating IPv6 address leads to."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -1,0 +1,90 @@
+"""A message as a Web Push request: what is encrypted, and the headers around it.
+
+Sources: RFC 8030, sections 5.2 to 5.4; RFC 8291.
+"""
+
+from base64 import urlsafe_b64encode
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+from http_ece import ECEException
+from pywebpush import WebPusher, WebPushException
+
+from nuncio_dispatcher.domain.model import Message, Priority, WebPushToken
+from nuncio_runtime.errors import FieldViolation
+
+PLAINTEXT_LIMIT: Final = 3993
+"""Bytes: push services take 4,096, of which 86 are the header, 16 the tag and 1 the delimiter."""
+
+POINT_SIZE: Final = 65
+AUTH_SIZE: Final = 16
+
+
+class Form(NamedTuple):
+    """What the requests of a page have in common."""
+
+    headers: dict[str, str]
+    wns_headers: dict[str, str]
+    """The same, for Windows' push service."""
+    plaintext: bytes
+
+
+def render(message: Message, *, now: datetime, expires_at: datetime) -> Form:
+    """The form of a page that is sent now."""
+    seconds = max(0, int(min(message.time_to_live, expires_at - now).total_seconds()))
+    headers = {
+        "ttl": str(seconds),
+        "urgency": "high" if message.priority is Priority.HIGH else "normal",
+        "content-encoding": "aes128gcm",
+        "content-type": "application/octet-stream",
+    }
+    if message.collapse_key:
+        headers["topic"] = message.collapse_key
+    # WNS refuses a TTL of 0 unless it is told not to keep the message.
+    policy = "cache" if seconds else "no-cache"
+    return Form(headers, {**headers, "x-wns-cache-policy": policy}, plaintext(message))
+
+
+def plaintext(message: Message) -> bytes:
+    """The JSON that the app's service worker gets; parts that are not there are left out."""
+    parts: dict[str, Any] = {
+        "title": message.title,
+        "body": message.body,
+        "image": message.image,
+        "sound": message.sound,
+        "link": message.link,
+        "category": message.category,
+        "thread": message.thread,
+        "data": dict(message.data),
+    }
+    parts = {name: part for name, part in parts.items() if part}
+    if message.badge is not None:
+        parts["badge"] = message.badge
+    return orjson.dumps(parts)
+
+
+def encrypt(text: bytes, token: WebPushToken) -> bytes | None:
+    """The body for one subscription, with a fresh key and salt; None when its keys are no keys."""
+    if (len(token.p256dh), len(token.auth)) != (POINT_SIZE, AUTH_SIZE):
+        return None
+    keys = {"p256dh": _base64url(token.p256dh), "auth": _base64url(token.auth)}
+    try:
+        pusher = WebPusher({"endpoint": token.reveal(), "keys": keys})
+        body: bytes = pusher.encode(text)["body"]
+    except (ValueError, ECEException, WebPushException):
+        return None
+    return body
+
+
+def violations(message: Message) -> list[FieldViolation]:
+    """What push services would refuse."""
+    size = len(plaintext(message))
+    if size <= PLAINTEXT_LIMIT:
+        return []
+    rule = f"must make a Web Push payload of at most {PLAINTEXT_LIMIT} bytes; it has {size}"
+    return [FieldViolation("message", rule)]
+
+
+def _base64url(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()

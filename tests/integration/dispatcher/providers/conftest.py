@@ -1,0 +1,67 @@
+"""One simulator for all tests here, and lanes to it."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from nuncio_dispatcher.domain.model import Environment, Provider
+from nuncio_dispatcher.domain.ports import Lane
+from nuncio_dispatcher.providers.lanes import FolderLanes
+from nuncio_runtime.clock import SYSTEM_CLOCK
+from nuncio_simulator.client import AdminClient
+from nuncio_simulator.process import Simulator, read_description
+from tests.integration.dispatcher.providers.sending import APP, write_credentials
+
+
+@pytest.fixture(scope="session")
+def simulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a simulator serves from; none of its tokens is dead, slow or throttled by itself."""
+    folder = tmp_path_factory.mktemp("simulator")
+    command = [sys.executable, "-m", "nuncio_simulator", "serve", "--folder", str(folder)]
+    shares = ["--dead-share", "0", "--throttled-share", "0", "--slow-share", "0"]
+    with subprocess.Popen([*command, *shares], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b'"ready"' in process.stdout.readline()
+        yield folder
+        process.terminate()
+        assert process.wait(timeout=5) == 0
+
+
+@pytest.fixture
+async def simulator(simulator_folder: Path) -> AsyncIterator[Simulator]:
+    """The simulator, with new books and no faults."""
+    description = read_description(simulator_folder)
+    async with AdminClient(description.admin_url) as admin:
+        await admin.clear_faults()
+        await admin.reset_ledger()
+        yield Simulator(description, admin)
+
+
+@pytest.fixture
+async def lanes(simulator: Simulator, tmp_path: Path) -> AsyncIterator[FolderLanes]:
+    """Lanes of one app to the simulator."""
+    write_credentials(tmp_path, simulator)
+    lanes = FolderLanes(tmp_path, clock=SYSTEM_CLOCK)
+    yield lanes
+    await lanes.aclose()
+
+
+@pytest.fixture
+def apns(lanes: FolderLanes) -> Lane:
+    """The app's lane to APNs, production."""
+    return lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+
+
+@pytest.fixture
+def fcm(lanes: FolderLanes) -> Lane:
+    """The app's lane to FCM."""
+    return lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+
+
+@pytest.fixture
+def web_push(lanes: FolderLanes) -> Lane:
+    """The app's lane to Web Push."""
+    return lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)

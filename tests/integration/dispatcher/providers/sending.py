@@ -1,0 +1,102 @@
+"""Rows to send, credentials to send them with, and a look at what came of them."""
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from nuncio_dispatcher.domain.model import (
+    Answers,
+    Message,
+    Platform,
+    PushToken,
+    TargetColumns,
+    Verdict,
+    WebPushToken,
+)
+from nuncio_simulator.contract import Subscription
+from nuncio_simulator.process import Simulator
+
+APP = "com.example.shop"
+MESSAGE = Message(title="Hello", body="Grüße 👋", data={"order": "17"}, collapse_key="greeting")
+
+
+def soon(seconds: float = 600) -> datetime:
+    """A moment for `expires_at`."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def rows(tokens: Sequence[PushToken], platform: Platform = Platform.IOS) -> TargetColumns:
+    """One row per token, each with its own id."""
+    return TargetColumns(
+        ids=[uuid4() for _ in tokens], tokens=tokens, platforms=[platform] * len(tokens)
+    )
+
+
+def plain(tokens: Sequence[str]) -> list[PushToken]:
+    """APNs and FCM tokens."""
+    return [PushToken(token) for token in tokens]
+
+
+def subscribed(subscriptions: Sequence[Subscription], *, key_id: str = "") -> list[PushToken]:
+    """Web Push tokens."""
+    return [
+        WebPushToken(
+            found.endpoint,
+            p256dh=_decoded(found.p256dh),
+            auth=_decoded(found.auth),
+            vapid_key_id=key_id,
+        )
+        for found in subscriptions
+    ]
+
+
+def verdicts(answers: Answers) -> list[Verdict]:
+    """The column, readable."""
+    return [Verdict(verdict) for verdict in answers.verdicts]
+
+
+def write_credentials(folder: Path, simulator: Simulator, *, answer_within: float = 5.0) -> None:
+    """The app's file, with every provider pointing at the simulator."""
+    apns, fcm, webpush = simulator.apns, simulator.fcm, simulator.webpush
+    common = {"ca_file": str(simulator.ca_file), "answer_within": answer_within}
+    team = {
+        "team_id": apns.team_id,
+        "key_id": apns.key_id,
+        "key_file": str(apns.key_file),
+        "topic": apns.topics[0],
+    }
+    write_sections(
+        folder / f"{APP}.toml",
+        {
+            "apns.production": {**team, **common, "origin": apns.origin},
+            "apns.sandbox": {**team, **common, "origin": apns.sandbox_origin},
+            "fcm": {
+                **common,
+                "service_account_file": str(fcm.service_account_file),
+                "origin": fcm.origin,
+            },
+            "web_push": {
+                **common,
+                "private_key_file": str(webpush.vapid_private_key_file),
+                "subject": webpush.subject,
+                "key_id": "first",
+                "allowed_origins": [webpush.origin],
+            },
+        },
+    )
+
+
+def write_sections(path: Path, sections: dict[str, dict[str, object]]) -> None:
+    """A TOML file of these sections; JSON's values are TOML's."""
+    lines = []
+    for name, section in sections.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,284 @@
+"""The APNs lane against the simulator: what it sends, and what it makes of answers and faults."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nuncio_dispatcher.domain.model import (
+    Environment,
+    Message,
+    Provider,
+    PushToken,
+    TargetColumns,
+    Verdict,
+)
+from nuncio_dispatcher.domain.ports import Lane
+from nuncio_dispatcher.providers.lanes import FolderLanes
+from nuncio_runtime.clock import ManualClock
+from nuncio_simulator.contract import Fault, FaultKind, ProviderName
+from nuncio_simulator.process import Simulator
+from tests.integration.dispatcher.providers.sending import (
+    APP,
+    MESSAGE,
+    plain,
+    rows,
+    soon,
+    verdicts,
+    write_credentials,
+)
+
+
+async def minted(simulator: Simulator, count: int) -> TargetColumns:
+    found = await simulator.admin.mint(ProviderName.APNS, count)
+    return rows(plain(found.tokens))
+
+
+async def fault(simulator: Simulator, kind: FaultKind, **details: object) -> None:
+    await simulator.admin.fault(
+        Fault.model_validate({"provider": ProviderName.APNS, "kind": kind, **details})
+    )
+
+
+async def accepted_ids(simulator: Simulator) -> Counter[str]:
+    return Counter((await simulator.admin.ledger(ProviderName.APNS)).accepted_ids)
+
+
+async def test_a_page_is_accepted_under_its_own_ids(simulator: Simulator, apns: Lane) -> None:
+    page = await minted(simulator, 300)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+    assert None not in answers.sent_at
+    assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in page.ids)
+
+
+async def test_large_bodies_wait_for_the_window(simulator: Simulator, apns: Lane) -> None:
+    page = await minted(simulator, 120)
+    message = Message(title="Long", body="x" * 3_900)
+    answers = await apns.send(message, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+
+
+async def test_a_message_without_text_is_a_background_push(
+    simulator: Simulator, apns: Lane
+) -> None:
+    answers = await apns.send(
+        Message(data={"sync": "now"}), await minted(simulator, 1), expires_at=soon()
+    )
+    assert verdicts(answers) == [Verdict.ACCEPTED]
+
+
+async def test_pages_sent_at_the_same_time_share_the_lane(simulator: Simulator, apns: Lane) -> None:
+    pages = [await minted(simulator, 50) for _ in range(4)]
+    sends = [apns.send(MESSAGE, page, expires_at=soon()) for page in pages]
+    for answers in await asyncio.gather(*sends):
+        assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+
+
+async def test_an_empty_page_is_answered_at_once(apns: Lane) -> None:
+    assert len(await apns.send(MESSAGE, rows([]), expires_at=soon())) == 0
+
+
+async def test_410_tells_since_when_the_token_is_dead(simulator: Simulator, apns: Lane) -> None:
+    page = await minted(simulator, 2)
+    died = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    await simulator.admin.kill([page.tokens[1].reveal()], dead_since=died.timestamp())
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED, Verdict.TOKEN_DEAD]
+    assert answers.reasons == ["", "Unregistered"]
+    assert answers.dead_since == [None, died]
+
+
+async def test_a_token_of_the_other_environment_is_only_doubtful(
+    simulator: Simulator, lanes: FolderLanes
+) -> None:
+    sandbox = lanes.lane(APP, Provider.APNS, Environment.SANDBOX)
+    answers = await sandbox.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DOUBTFUL]
+    assert answers.reasons == ["BadDeviceToken"]
+
+
+async def test_a_strange_token_cannot_leave_its_place_in_the_path(
+    simulator: Simulator, apns: Lane
+) -> None:
+    page = rows([PushToken("../../4/channels?x=\r\ny"), *(await minted(simulator, 1)).tokens])
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DOUBTFUL, Verdict.ACCEPTED]
+
+
+async def test_refused_streams_are_written_again_under_the_same_id(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await fault(simulator, FaultKind.REFUSED_STREAM, count=3)
+    page = await minted(simulator, 20)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+    assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in page.ids)
+
+
+async def test_a_row_refused_again_and_again_goes_back_as_not_sent(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await fault(simulator, FaultKind.REFUSED_STREAM)
+    answers = await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY]
+    assert answers.reasons == ["REFUSED_STREAM"]
+    assert answers.sent_at == [None]
+
+
+async def test_a_reset_request_is_unknown_and_not_sent_again(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await fault(simulator, FaultKind.RESET, count=1, after_accept=True)
+    page = await minted(simulator, 5)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert Counter(verdicts(answers)) == {Verdict.UNKNOWN: 1, Verdict.ACCEPTED: 4}
+    row = verdicts(answers).index(Verdict.UNKNOWN)
+    assert answers.reasons[row] == "STREAM_RESET"
+    assert answers.sent_at[row] is not None
+    assert set((await accepted_ids(simulator)).values()) == {1}
+
+
+async def test_goaway_resends_only_what_apns_never_saw(simulator: Simulator, apns: Lane) -> None:
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    await simulator.admin.reset_ledger()
+    await fault(simulator, FaultKind.GOAWAY, after_streams=10, count=1, reason="Shutdown")
+    page = await minted(simulator, 40)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+    assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in page.ids)
+
+
+async def test_answers_still_come_after_goaway(simulator: Simulator, apns: Lane) -> None:
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    page = await minted(simulator, 6)
+    slow = [token.reveal() for token in page.tokens[:3]]
+    await fault(simulator, FaultKind.LATENCY, latency_ms=300, tokens=slow)
+    last = page.tokens[-1].reveal()
+    # The connection's first request was stream 1; the page has 3, 5, 7, 9, 11 and 13.
+    await fault(simulator, FaultKind.GOAWAY, tokens=[last], count=1, last_stream_id=11)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+    assert set((await accepted_ids(simulator)).values()) == {1}
+
+
+async def test_a_lost_connection_leaves_written_rows_unknown_and_the_lane_alive(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await fault(simulator, FaultKind.CLOSE, count=1)
+    page = await minted(simulator, 30)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED, Verdict.UNKNOWN}
+    assert set(answers.reasons) == {"", "CONNECTION_LOST"}
+
+
+async def test_silence_ends_at_the_deadline_and_takes_nobody_along(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    write_credentials(tmp_path, simulator, answer_within=0.5)
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    page = await minted(simulator, 10)
+    await fault(simulator, FaultKind.NO_ANSWER, tokens=[page.tokens[4].reveal()])
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert Counter(verdicts(answers)) == {Verdict.UNKNOWN: 1, Verdict.ACCEPTED: 9}
+    assert answers.reasons[4] == "NO_ANSWER"
+
+
+async def test_nothing_is_sent_after_the_expiry(simulator: Simulator, apns: Lane) -> None:
+    answers = await apns.send(MESSAGE, await minted(simulator, 2), expires_at=soon(-1))
+    assert set(verdicts(answers)) == {Verdict.EXPIRED}
+    assert answers.sent_at == [None, None]
+
+
+async def test_rows_that_expire_while_they_wait_are_not_written(
+    simulator: Simulator, apns: Lane
+) -> None:
+    """A new connection has one stream until its first answer, so the second row has to wait."""
+    await fault(simulator, FaultKind.LATENCY, latency_ms=700, count=1)
+    answers = await apns.send(MESSAGE, await minted(simulator, 2), expires_at=soon(0.4))
+    assert verdicts(answers) == [Verdict.ACCEPTED, Verdict.EXPIRED]
+    assert answers.sent_at[1] is None
+
+
+async def test_an_unreachable_apns_means_not_sent(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    path = tmp_path / f"{APP}.toml"
+    path.write_text(path.read_text().replace(simulator.apns.origin, "https://127.0.0.1:1"))
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    answers = await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.RETRY}
+    assert answers.reasons == ["CONNECT_FAILED"] * 3
+    assert answers.sent_at == [None] * 3
+
+
+async def test_an_issuer_that_is_not_trusted_is_not_talked_to(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    path = tmp_path / f"{APP}.toml"
+    kept = [line for line in path.read_text().splitlines() if not line.startswith("ca_file")]
+    path.write_text("\n".join(kept))
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    answers = await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert answers.reasons == ["NOT_TRUSTED"]
+
+
+async def test_a_refused_credential_is_no_fault_of_the_tokens(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await fault(simulator, FaultKind.CREDENTIAL)
+    answers = await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
+    assert set(answers.reasons) == {"InvalidProviderToken"}
+
+
+async def test_an_unrelated_key_is_cured_by_a_connection_or_not_at_all(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    await fault(simulator, FaultKind.ANSWER, reason="UnrelatedKeyIdInToken")
+    used = await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(used) == [Verdict.RETRY]
+    new = await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(new) == [Verdict.MISCONFIGURED]
+
+
+@pytest.fixture
+async def late_clock() -> ManualClock:
+    """Runs 70 minutes behind, so that its JWTs look expired."""
+    return ManualClock(datetime.now(UTC) - timedelta(minutes=70))
+
+
+async def test_an_expired_jwt_is_replaced_on_a_new_connection(
+    simulator: Simulator, tmp_path: Path, late_clock: ManualClock
+) -> None:
+    write_credentials(tmp_path, simulator)
+    lanes = FolderLanes(tmp_path, clock=late_clock)
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    expires_at = soon(3_600)
+    first = await apns.send(MESSAGE, await minted(simulator, 2), expires_at=expires_at)
+    assert verdicts(first) == [Verdict.MISCONFIGURED] * 2  # young by our clock: the clock is wrong
+    late_clock.advance(25 * 60)
+    second = await apns.send(MESSAGE, await minted(simulator, 2), expires_at=expires_at)
+    # Old enough to be replaced: the row that told us comes back, the next one is accepted.
+    assert verdicts(second) == [Verdict.RETRY, Verdict.ACCEPTED]
+    assert second.reasons == ["ExpiredProviderToken", ""]
+    await lanes.aclose()
+
+
+async def test_a_cancelled_send_leaves_the_lane_usable(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    write_credentials(tmp_path, simulator, answer_within=0.5)
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.NO_ANSWER, count=1)
+    page = await minted(simulator, 3)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await apns.send(MESSAGE, page, expires_at=soon())
+    other = await minted(simulator, 3)
+    answers = await apns.send(MESSAGE, other, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+    assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in other.ids)

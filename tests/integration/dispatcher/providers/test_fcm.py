@@ -1,0 +1,231 @@
+"""The FCM lane against the simulator: what it sends, and what it makes of answers and faults."""
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from nuncio_dispatcher.domain.model import (
+    Environment,
+    Message,
+    Platform,
+    Provider,
+    TargetColumns,
+    Verdict,
+)
+from nuncio_dispatcher.domain.ports import Lane
+from nuncio_dispatcher.providers.lanes import FolderLanes
+from nuncio_simulator.contract import Fault, FaultKind, ProviderName
+from nuncio_simulator.contract import Platform as Simulated
+from nuncio_simulator.process import Simulator
+from tests.integration.dispatcher.providers.sending import (
+    APP,
+    MESSAGE,
+    plain,
+    rows,
+    soon,
+    verdicts,
+    write_credentials,
+)
+
+SIMULATED = {
+    Platform.ANDROID: Simulated.ANDROID,
+    Platform.IOS: Simulated.IOS,
+    Platform.WEB: Simulated.WEB,
+}
+
+
+async def minted(
+    simulator: Simulator, count: int, platform: Platform = Platform.ANDROID
+) -> TargetColumns:
+    found = await simulator.admin.mint(ProviderName.FCM, count, platform=SIMULATED[platform])
+    return rows(plain(found.tokens), platform)
+
+
+async def fault(
+    simulator: Simulator,
+    kind: FaultKind,
+    provider: ProviderName = ProviderName.FCM,
+    **details: object,
+) -> None:
+    await simulator.admin.fault(
+        Fault.model_validate({"provider": provider, "kind": kind, **details})
+    )
+
+
+@pytest.mark.parametrize("platform", list(SIMULATED))
+@pytest.mark.parametrize(
+    "message",
+    [
+        MESSAGE,
+        Message(
+            title="All",
+            body="of it",
+            image="https://example.com/a.png",
+            sound="default",
+            badge=3,
+            link="https://example.com/offers",
+            data={"k": "v"},
+            time_to_live=timedelta(0),
+            category="offers",
+            thread="t",
+        ),
+        Message(data={"sync": "now"}),
+        Message(badge=0),
+    ],
+    ids=["text", "everything", "data only", "badge only"],
+)
+async def test_fcm_takes_every_message_for_every_platform(
+    simulator: Simulator, fcm: Lane, platform: Platform, message: Message
+) -> None:
+    answers = await fcm.send(message, await minted(simulator, 1, platform), expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED]
+
+
+async def test_a_page_is_accepted_once_per_row(simulator: Simulator, fcm: Lane) -> None:
+    page = await minted(simulator, 150)
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+    ledger = await simulator.admin.ledger(ProviderName.FCM)
+    assert [count.accepted for count in ledger.tokens.values()] == [1] * 150
+
+
+async def test_one_access_token_serves_many_sends(simulator: Simulator, fcm: Lane) -> None:
+    for _ in range(3):
+        await fcm.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+    assert (await simulator.admin.ledger(ProviderName.OAUTH)).accepted == 1
+
+
+async def test_a_dead_token_is_told_from_a_live_one(simulator: Simulator, fcm: Lane) -> None:
+    page = await minted(simulator, 3)
+    await simulator.admin.kill([page.tokens[1].reveal()])
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED, Verdict.TOKEN_DEAD, Verdict.ACCEPTED]
+    assert answers.reasons[1] == "UNREGISTERED"
+    assert answers.dead_since == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"),
+    [
+        ("UNREGISTERED_IOS", Verdict.TOKEN_DEAD),
+        ("APNS_TOKEN_DISABLED", Verdict.TOKEN_DEAD),
+        ("INVALID_TOKEN", Verdict.TOKEN_DEAD),
+        ("INVALID_TOKEN_FIELD", Verdict.TOKEN_DEAD),
+        ("INVALID_ARGUMENT", Verdict.REFUSED),
+        ("INVALID_ARGUMENT_BARE", Verdict.REFUSED),
+        ("THIRD_PARTY_AUTH_ERROR", Verdict.MISCONFIGURED),
+        ("BAD_ENVIRONMENT_KEY", Verdict.MISCONFIGURED),
+        ("SENDER_ID_MISMATCH", Verdict.TOKEN_DOUBTFUL),
+        ("PERMISSION_DENIED", Verdict.MISCONFIGURED),
+        ("SERVICE_DISABLED", Verdict.MISCONFIGURED),
+        ("NOT_FOUND", Verdict.MISCONFIGURED),
+        ("QUOTA_EXCEEDED", Verdict.RETRY),
+        ("INTERNAL", Verdict.RETRY),
+        ("UNAVAILABLE", Verdict.RETRY),
+        ("BAD_GATEWAY", Verdict.RETRY),
+    ],
+)
+async def test_refusals_as_fcm_words_them(
+    simulator: Simulator, fcm: Lane, reason: str, verdict: Verdict
+) -> None:
+    await fault(simulator, FaultKind.ANSWER, reason=reason)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [verdict]
+
+
+@pytest.mark.parametrize(("named", "wait"), [(7, 7), (None, 60)])
+async def test_a_quota_answer_says_how_long_to_wait(
+    simulator: Simulator, fcm: Lane, named: int | None, wait: int
+) -> None:
+    await fault(simulator, FaultKind.RETRY_AFTER, retry_after=named)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY]
+    assert answers.retry_after == [timedelta(seconds=wait)]
+
+
+async def test_a_token_refused_while_fresh_is_a_credential_fault(
+    simulator: Simulator, fcm: Lane
+) -> None:
+    await fault(simulator, FaultKind.CREDENTIAL)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
+    await simulator.admin.clear_faults()
+    again = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(again) == [Verdict.ACCEPTED]
+
+
+async def test_a_refused_service_account_sends_nothing(simulator: Simulator, fcm: Lane) -> None:
+    await fault(simulator, FaultKind.ANSWER, ProviderName.OAUTH)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
+    assert answers.reasons == ["NO_ACCESS"] * 2
+    assert answers.sent_at == [None] * 2
+
+
+async def test_refused_streams_are_written_again(simulator: Simulator, fcm: Lane) -> None:
+    await fault(simulator, FaultKind.REFUSED_STREAM, count=1)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 5), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
+
+
+async def test_a_row_refused_again_and_again_goes_back_as_not_sent(
+    simulator: Simulator, fcm: Lane
+) -> None:
+    await fault(simulator, FaultKind.REFUSED_STREAM)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY]
+    assert answers.sent_at == [None]
+
+
+async def test_a_reset_request_is_unknown(simulator: Simulator, fcm: Lane) -> None:
+    await fault(simulator, FaultKind.RESET, count=1, after_accept=True)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.UNKNOWN]
+    assert answers.reasons == ["STREAM_RESET"]
+
+
+async def test_a_lost_connection_leaves_written_rows_unknown(
+    simulator: Simulator, fcm: Lane
+) -> None:
+    await fault(simulator, FaultKind.CLOSE, count=1)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 20), expires_at=soon())
+    assert Verdict.UNKNOWN in verdicts(answers)
+    for verdict, sent_at in zip(verdicts(answers), answers.sent_at, strict=True):
+        assert (verdict is Verdict.RETRY) == (sent_at is None)
+
+
+async def test_silence_ends_at_the_deadline_and_takes_nobody_along(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    write_credentials(tmp_path, simulator, answer_within=1.0)
+    fcm = lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    page = await minted(simulator, 20)
+    await fault(simulator, FaultKind.NO_ANSWER, tokens=[page.tokens[4].reveal()])
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert Counter(verdicts(answers)) == {Verdict.UNKNOWN: 1, Verdict.ACCEPTED: 19}
+    assert answers.reasons[4] == "NO_ANSWER"
+
+
+async def test_goaway_loses_no_row(simulator: Simulator, fcm: Lane) -> None:
+    """httpx gives up on answers that are still to come, so some rows may end unknown."""
+    await fault(simulator, FaultKind.GOAWAY, after_streams=5, count=1)
+    page = await minted(simulator, 30)
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert set(verdicts(answers)) <= {Verdict.ACCEPTED, Verdict.UNKNOWN}
+    ledger = await simulator.admin.ledger(ProviderName.FCM)
+    assert all(count.accepted <= 1 for count in ledger.tokens.values())
+    assert ledger.accepted >= verdicts(answers).count(Verdict.ACCEPTED)
+
+
+async def test_an_unreachable_fcm_means_not_sent(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    path = tmp_path / f"{APP}.toml"
+    path.write_text(path.read_text().replace(simulator.fcm.origin, "https://127.0.0.1:1"))
+    fcm = lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    answers = await fcm.send(MESSAGE, await minted(simulator, 300), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.RETRY}
+    assert set(answers.reasons) == {"CONNECT_FAILED"}
+    assert set(answers.sent_at) == {None}

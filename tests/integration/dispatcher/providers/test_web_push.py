@@ -1,0 +1,185 @@
+"""The Web Push lane against the simulator: encryption, VAPID, the guard, answers and faults."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from nuncio_dispatcher.domain.model import (
+    Environment,
+    Message,
+    Platform,
+    Provider,
+    TargetColumns,
+    Verdict,
+    WebPushToken,
+)
+from nuncio_dispatcher.domain.ports import Lane
+from nuncio_dispatcher.providers.lanes import FolderLanes
+from nuncio_dispatcher.providers.webpush.payload import plaintext
+from nuncio_simulator.contract import Fault, FaultKind, ProviderName
+from nuncio_simulator.contract import Platform as Browser
+from nuncio_simulator.process import Simulator
+from tests.integration.dispatcher.providers.sending import (
+    APP,
+    MESSAGE,
+    rows,
+    soon,
+    subscribed,
+    verdicts,
+    write_credentials,
+)
+
+BROWSERS = [Browser.FIREFOX, Browser.CHROME, Browser.EDGE, Browser.SAFARI]
+
+
+async def minted(
+    simulator: Simulator,
+    count: int,
+    browser: Browser = Browser.FIREFOX,
+    *,
+    key_id: str = "first",
+    vapid_public_key: str | None = None,
+) -> TargetColumns:
+    found = await simulator.admin.mint(
+        ProviderName.WEBPUSH, count, platform=browser, vapid_public_key=vapid_public_key
+    )
+    return rows(subscribed(found.subscriptions, key_id=key_id), Platform.WEB)
+
+
+async def fault(simulator: Simulator, kind: FaultKind, **details: object) -> None:
+    await simulator.admin.fault(
+        Fault.model_validate({"provider": ProviderName.WEBPUSH, "kind": kind, **details})
+    )
+
+
+def other_key() -> str:
+    key = generate_private_key(SECP256R1()).public_key()
+    raw = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+@pytest.mark.parametrize("time_to_live", [timedelta(0), timedelta(hours=1)])
+async def test_every_push_service_takes_and_every_browser_reads_the_message(
+    simulator: Simulator, web_push: Lane, browser: Browser, time_to_live: timedelta
+) -> None:
+    message = Message(title="Grüße 👋", link="https://example.com", time_to_live=time_to_live)
+    page = await minted(simulator, 3, browser)
+    answers = await web_push.send(message, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 3
+    ledger = await simulator.admin.ledger(ProviderName.WEBPUSH)
+    assert ledger.plaintexts == {hashlib.sha256(plaintext(message)).hexdigest(): 3}
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+async def test_an_ended_subscription_is_dead(
+    simulator: Simulator, web_push: Lane, browser: Browser
+) -> None:
+    page = await minted(simulator, 2, browser)
+    await simulator.admin.kill([page.tokens[0].reveal()])
+    answers = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DEAD, Verdict.ACCEPTED]
+
+
+@pytest.mark.parametrize("browser", [Browser.FIREFOX, Browser.CHROME, Browser.SAFARI])
+@pytest.mark.parametrize(
+    ("key_id", "verdict"),
+    [
+        ("older", Verdict.TOKEN_DOUBTFUL),
+        ("", Verdict.TOKEN_DOUBTFUL),
+        ("first", Verdict.MISCONFIGURED),
+    ],
+    ids=["another key", "unknown key", "our key"],
+)
+async def test_a_key_mismatch_never_kills_a_subscription(
+    simulator: Simulator, web_push: Lane, browser: Browser, key_id: str, verdict: Verdict
+) -> None:
+    page = await minted(simulator, 1, browser, key_id=key_id, vapid_public_key=other_key())
+    answers = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [verdict]
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+async def test_a_refused_credential_is_no_fault_of_the_subscriptions(
+    simulator: Simulator, web_push: Lane, browser: Browser
+) -> None:
+    await fault(simulator, FaultKind.CREDENTIAL)
+    answers = await web_push.send(MESSAGE, await minted(simulator, 2, browser), expires_at=soon())
+    assert verdicts(answers) == [Verdict.MISCONFIGURED] * 2
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+async def test_throttling_is_a_reason_to_wait(
+    simulator: Simulator, web_push: Lane, browser: Browser
+) -> None:
+    await fault(simulator, FaultKind.RETRY_AFTER, reason="throttled", retry_after=900)
+    answers = await web_push.send(MESSAGE, await minted(simulator, 1, browser), expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY]
+    assert answers.retry_after == [timedelta(minutes=15)]
+
+
+async def test_redirects_are_not_followed(simulator: Simulator, web_push: Lane) -> None:
+    page = await minted(simulator, 2)
+    headers = {"location": page.tokens[1].reveal()}
+    tokens = [page.tokens[0].reveal()]
+    await fault(
+        simulator, FaultKind.ANSWER, status=301, reason="moved", headers=headers, tokens=tokens
+    )
+    answers = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.REFUSED, Verdict.ACCEPTED]
+    assert answers.reasons[0] == "REDIRECTED"
+    assert (await simulator.admin.ledger(ProviderName.WEBPUSH)).accepted == 1
+
+
+async def test_an_endpoint_outside_the_allowed_ones_is_never_called(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    path = tmp_path / f"{APP}.toml"
+    kept = [line for line in path.read_text().splitlines() if "allowed_origins" not in line]
+    path.write_text("\n".join(kept))
+    web_push = lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)
+    answers = await web_push.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DOUBTFUL] * 2
+    assert answers.reasons == ["ENDPOINT_NOT_ALLOWED"] * 2
+    ledger = await simulator.admin.ledger(ProviderName.WEBPUSH)
+    assert ledger.accepted == 0
+    assert not ledger.answers
+
+
+async def test_keys_that_are_none_are_found_before_sending(
+    simulator: Simulator, web_push: Lane
+) -> None:
+    good = await minted(simulator, 1)
+    bad = WebPushToken(good.tokens[0].reveal(), p256dh=b"\x04" + bytes(64), auth=bytes(16))
+    answers = await web_push.send(MESSAGE, rows([bad], Platform.WEB), expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DOUBTFUL]
+    assert answers.reasons == ["BAD_SUBSCRIPTION_KEYS"]
+    assert answers.sent_at == [None]
+
+
+async def test_one_silent_subscription_takes_nobody_along(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    write_credentials(tmp_path, simulator, answer_within=1.0)
+    web_push = lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)
+    page = await minted(simulator, 10)
+    await fault(simulator, FaultKind.NO_ANSWER, tokens=[page.tokens[2].reveal()])
+    answers = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert Counter(verdicts(answers)) == {Verdict.UNKNOWN: 1, Verdict.ACCEPTED: 9}
+    assert answers.reasons[2] == "NO_ANSWER"
+    again = await web_push.send(MESSAGE, await minted(simulator, 5), expires_at=soon())
+    assert verdicts(again) == [Verdict.ACCEPTED] * 5
+
+
+async def test_a_lost_connection_leaves_written_rows_unknown(
+    simulator: Simulator, web_push: Lane
+) -> None:
+    await fault(simulator, FaultKind.CLOSE, count=1)
+    answers = await web_push.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.UNKNOWN]

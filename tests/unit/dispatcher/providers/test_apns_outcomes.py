@@ -1,0 +1,126 @@
+"""Every answer of APNs means what the reference says it means."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from nuncio_dispatcher.domain.model import Verdict
+from nuncio_dispatcher.providers.answers import UNLISTED, Aftermath, Replied
+from nuncio_dispatcher.providers.apns.outcomes import ANSWERS, classify
+
+REFUSED, MISCONFIGURED = Verdict.REFUSED, Verdict.MISCONFIGURED
+DEAD, DOUBTFUL, RETRY = Verdict.TOKEN_DEAD, Verdict.TOKEN_DOUBTFUL, Verdict.RETRY
+
+EXPECTED = {
+    (400, "BadCollapseId"): REFUSED,
+    (400, "BadExpirationDate"): REFUSED,
+    (400, "BadMessageId"): REFUSED,
+    (400, "BadPriority"): REFUSED,
+    (400, "InvalidPushType"): REFUSED,
+    (400, "DuplicateHeaders"): REFUSED,
+    (400, "PayloadEmpty"): REFUSED,
+    (400, "BadTopic"): MISCONFIGURED,
+    (400, "MissingTopic"): MISCONFIGURED,
+    (400, "TopicDisallowed"): MISCONFIGURED,
+    (400, "BadDeviceToken"): DOUBTFUL,
+    (400, "MissingDeviceToken"): DEAD,
+    (400, "DeviceTokenNotForTopic"): DOUBTFUL,
+    (410, "DeviceTokenNotForTopic"): DOUBTFUL,
+    (400, "IdleTimeout"): RETRY,
+    (403, "BadCertificate"): MISCONFIGURED,
+    (403, "BadCertificateEnvironment"): MISCONFIGURED,
+    (403, "InvalidProviderToken"): MISCONFIGURED,
+    (403, "MissingProviderToken"): MISCONFIGURED,
+    (403, "Forbidden"): MISCONFIGURED,
+    (403, "ExpiredProviderToken"): RETRY,
+    (403, "UnrelatedKeyIdInToken"): RETRY,
+    (403, "BadEnvironmentKeyIdInToken"): MISCONFIGURED,
+    (403, "BadEnvironmentKeyInToken"): MISCONFIGURED,
+    (404, "BadPath"): MISCONFIGURED,
+    (405, "MethodNotAllowed"): MISCONFIGURED,
+    (410, "Unregistered"): DEAD,
+    (410, "ExpiredToken"): DEAD,
+    (413, "PayloadTooLarge"): REFUSED,
+    (429, "TooManyRequests"): RETRY,
+    (429, "TooManyProviderTokenUpdates"): RETRY,
+    (500, "InternalServerError"): RETRY,
+    (503, "ServiceUnavailable"): RETRY,
+    (503, "Shutdown"): RETRY,
+}
+
+
+def reply(status: int, **body: object) -> Replied:
+    return Replied(status, {"apns-id": "…"}, json.dumps(body).encode() if body else b"")
+
+
+def test_the_table_holds_every_documented_reason_and_no_other() -> None:
+    assert set(ANSWERS) == set(EXPECTED)
+
+
+@pytest.mark.parametrize(("status", "reason"), EXPECTED)
+def test_a_documented_answer_means_what_the_reference_says(status: int, reason: str) -> None:
+    answer = classify(reply(status, reason=reason))
+    assert answer.verdict is EXPECTED[status, reason]
+    assert answer.reason == reason
+
+
+def test_200_is_accepted_without_a_reason() -> None:
+    assert classify(reply(200))[:2] == (Verdict.ACCEPTED, "")
+
+
+def test_the_time_of_death_is_in_milliseconds() -> None:
+    answer = classify(reply(410, reason="Unregistered", timestamp=1_772_368_200_123))
+    assert answer.dead_since == datetime(2026, 3, 1, 12, 30, 0, 123_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("timestamp", ["soon", None, True, 1e300, -1e300, [1]])
+def test_a_time_of_death_that_is_none_is_left_out(timestamp: object) -> None:
+    answer = classify(reply(410, reason="Unregistered", timestamp=timestamp))
+    assert answer.verdict is Verdict.TOKEN_DEAD
+    assert answer.dead_since is None
+
+
+def test_only_a_dead_token_has_a_time_of_death() -> None:
+    answer = classify(reply(410, reason="DeviceTokenNotForTopic", timestamp=1_772_368_200_000))
+    assert answer.dead_since is None
+
+
+def test_what_an_answer_asks_of_the_lane() -> None:
+    asked = {
+        reason: classify(reply(status, reason=reason)).aftermath
+        for status, reason in EXPECTED
+        if classify(reply(status, reason=reason)).aftermath is not Aftermath.NONE
+    }
+    assert asked == {
+        "IdleTimeout": Aftermath.RECONNECT,
+        "Shutdown": Aftermath.RECONNECT,
+        "UnrelatedKeyIdInToken": Aftermath.RECONNECT,
+        "ExpiredProviderToken": Aftermath.RECONNECT | Aftermath.NEW_TOKEN,
+        "TooManyProviderTokenUpdates": Aftermath.RECONNECT | Aftermath.KEEP_TOKEN,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (400, Verdict.REFUSED),
+        (401, Verdict.MISCONFIGURED),
+        (403, Verdict.MISCONFIGURED),
+        (404, Verdict.TOKEN_DOUBTFUL),
+        (410, Verdict.TOKEN_DOUBTFUL),
+        (418, Verdict.REFUSED),
+        (429, Verdict.RETRY),
+        (500, Verdict.RETRY),
+        (502, Verdict.RETRY),
+        (302, Verdict.REFUSED),
+    ],
+)
+@pytest.mark.parametrize("body", [b'{"reason":"NewInNextYear"}', b"<html>", b"[]", b""])
+def test_an_unlisted_answer_goes_by_its_status_class_and_is_counted(
+    status: int, verdict: Verdict, body: bytes
+) -> None:
+    before = UNLISTED.labels("apns")._value.get()
+    answer = classify(Replied(status, {}, body))
+    assert answer[:2] == (verdict, f"HTTP_{status}")
+    assert UNLISTED.labels("apns")._value.get() == before + 1

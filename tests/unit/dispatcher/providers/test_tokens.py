@@ -1,0 +1,118 @@
+"""Provider tokens and VAPID tokens: made rarely, never printed."""
+
+import json
+from base64 import urlsafe_b64decode
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+
+from nuncio_dispatcher.providers.apns.auth import TokenMint
+from nuncio_dispatcher.providers.webpush.auth import VapidTokens
+from nuncio_runtime.clock import ManualClock
+
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def key() -> EllipticCurvePrivateKey:
+    return generate_private_key(SECP256R1())
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def mint(key: EllipticCurvePrivateKey, clock: ManualClock) -> TokenMint:
+    return TokenMint(key, team_id="TEAM123456", key_id="KEY1234567", clock=clock)
+
+
+def test_a_provider_token_is_what_apple_wants(
+    mint: TokenMint, key: EllipticCurvePrivateKey
+) -> None:
+    scheme, _, token = mint.current().bearer.reveal().partition(" ")
+    assert scheme == "bearer"
+    assert jwt.get_unverified_header(token)["kid"] == "KEY1234567"
+    options = {"verify_iat": False}
+    claims = jwt.decode(token, key.public_key(), algorithms=["ES256"], options=options)  # type: ignore[arg-type]
+    assert claims == {"iss": "TEAM123456", "iat": int(START.timestamp())}
+
+
+def test_a_token_is_kept_for_fifty_minutes(mint: TokenMint, clock: ManualClock) -> None:
+    first = mint.current()
+    clock.advance(49 * 60)
+    assert mint.current() is first
+    clock.advance(60)
+    assert mint.current() is not first
+
+
+def test_a_young_token_is_not_replaced_when_refused(mint: TokenMint, clock: ManualClock) -> None:
+    first = mint.current()
+    clock.advance(19 * 60)
+    assert not mint.renew(first)
+    assert mint.current() is first
+
+
+def test_an_old_token_is_replaced_once_for_all_rows_that_it_was_refused_for(
+    mint: TokenMint, clock: ManualClock
+) -> None:
+    first = mint.current()
+    clock.advance(20 * 60)
+    assert mint.renew(first)
+    second = mint.current()
+    assert mint.renew(first)
+    assert mint.current() is second
+    assert not mint.renew(second)
+
+
+def test_after_too_many_updates_the_old_token_goes_on(mint: TokenMint, clock: ManualClock) -> None:
+    first = mint.current()
+    clock.advance(45 * 60)
+    mint.hold()
+    clock.advance(10 * 60)
+    assert mint.current() is first
+    assert not mint.renew(first)
+    clock.advance(10 * 60)
+    assert mint.current() is not first
+
+
+def test_tokens_cannot_be_printed(mint: TokenMint, key: EllipticCurvePrivateKey) -> None:
+    token = mint.current()
+    assert token.bearer.reveal() not in f"{token!r}{token}{mint!r}"
+    vapid = VapidTokens(key, subject="mailto:a@example.com", clock=ManualClock(START))
+    assert vapid.header("https://a.example").reveal() not in repr(vapid.header("https://a.example"))
+
+
+def claims_of(header: str) -> dict[str, object]:
+    token = header.removeprefix("vapid t=").partition(",")[0].split(".")[1]
+    claims: dict[str, object] = json.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    return claims
+
+
+def test_a_vapid_token_is_made_out_to_one_origin(
+    key: EllipticCurvePrivateKey, clock: ManualClock
+) -> None:
+    vapid = VapidTokens(key, subject="mailto:a@example.com", clock=clock)
+    first = claims_of(vapid.header("https://a.example").reveal())
+    second = claims_of(vapid.header("https://b.example:8443").reveal())
+    expires = int((START + timedelta(hours=12)).timestamp())
+    assert first == {"aud": "https://a.example", "exp": expires, "sub": "mailto:a@example.com"}
+    assert second["aud"] == "https://b.example:8443"
+
+
+def test_a_vapid_token_is_kept_for_an_hour(
+    key: EllipticCurvePrivateKey, clock: ManualClock
+) -> None:
+    vapid = VapidTokens(key, subject="https://example.com", clock=clock)
+    first = vapid.header("https://a.example")
+    clock.advance(59 * 60)
+    assert vapid.header("https://a.example") is first
+    clock.advance(60)
+    assert vapid.header("https://a.example") is not first

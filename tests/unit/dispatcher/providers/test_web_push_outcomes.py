@@ -1,0 +1,171 @@
+"""Every answer of a push service means what the reference says it means."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nuncio_dispatcher.domain.model import Verdict
+from nuncio_dispatcher.providers.answers import Answer, Replied
+from nuncio_dispatcher.providers.webpush.outcomes import KeyMatch, classify
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+DEAD, DOUBTFUL, RETRY = Verdict.TOKEN_DEAD, Verdict.TOKEN_DOUBTFUL, Verdict.RETRY
+REFUSED, MISCONFIGURED = Verdict.REFUSED, Verdict.MISCONFIGURED
+
+CHROME_MISMATCH = (
+    b"the VAPID credentials in the authorization header do not correspond to the credentials used "
+    b"to create the subscriptions.\n"
+)
+
+
+def read(
+    status: int,
+    body: bytes | dict[str, object] = b"",
+    *,
+    key: KeyMatch = KeyMatch.UNKNOWN,
+    **headers: str,
+) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return classify(Replied(status, named, raw), key=key, now=NOW)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_any_success_is_accepted(status: int) -> None:
+    assert read(status).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_refused(status: int) -> None:
+    assert read(status, location="https://10.0.0.1/")[:2] == (REFUSED, "REDIRECTED")
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (400, REFUSED),
+        (401, MISCONFIGURED),
+        (403, MISCONFIGURED),
+        (404, DEAD),
+        (406, RETRY),
+        (410, DEAD),
+        (413, REFUSED),
+        (429, RETRY),
+        (500, RETRY),
+        (502, RETRY),
+        (503, RETRY),
+        (504, RETRY),
+        (405, REFUSED),
+        (507, RETRY),
+    ],
+)
+def test_an_answer_without_words_goes_by_its_status(status: int, verdict: Verdict) -> None:
+    assert read(status)[:2] == (verdict, f"HTTP_{status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "errno", "verdict"),
+    [
+        (400, 101, REFUSED),
+        (404, 102, DEAD),
+        (410, 103, DEAD),
+        (413, 104, REFUSED),
+        (410, 105, DEAD),
+        (410, 106, DEAD),
+        (400, 108, REFUSED),
+        (401, 109, MISCONFIGURED),
+        (400, 110, REFUSED),
+        (400, 111, REFUSED),
+        (400, 112, REFUSED),
+        (400, 113, REFUSED),
+        (400, 114, REFUSED),
+        (503, 201, RETRY),
+        (503, 202, RETRY),
+        (502, 900, RETRY),
+        (502, 901, RETRY),
+        (502, 902, RETRY),
+        (502, 903, RETRY),
+        (500, 999, RETRY),
+    ],
+)
+def test_mozilla_speaks_by_errno(status: int, errno: int, verdict: Verdict) -> None:
+    body = {"code": status, "errno": errno, "error": "…", "message": "…"}
+    assert read(status, body)[:2] == (verdict, f"ERRNO_{errno}")
+
+
+def test_a_null_errno_goes_by_the_status() -> None:
+    assert read(410, {"code": 410, "errno": None}).verdict is DEAD
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "verdict"),
+    [
+        (400, "BadTtl", REFUSED),
+        (400, "BadUrgency", REFUSED),
+        (400, "BadWebPushRequest", REFUSED),
+        (400, "BadWebPushTopic", REFUSED),
+        (400, "IdleTimeout", RETRY),
+        (403, "BadAuthorizationHeader", MISCONFIGURED),
+        (403, "BadJwtToken", MISCONFIGURED),
+        (403, "BadVapidPublicKey", MISCONFIGURED),
+        (404, "BadPath", DOUBTFUL),
+        (405, "MethodNotAllowed", REFUSED),
+        (413, "PayloadTooLarge", REFUSED),
+        (429, "TooManyRequests", RETRY),
+        (500, "InternalServerError", RETRY),
+        (503, "ServiceUnavailable", RETRY),
+        (503, "Shutdown", RETRY),
+    ],
+)
+def test_apple_speaks_by_reason(status: int, reason: str, verdict: Verdict) -> None:
+    assert read(status, {"reason": reason})[:2] == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("key", "verdict"),
+    [
+        (KeyMatch.SAME, MISCONFIGURED),
+        (KeyMatch.OTHER, DOUBTFUL),
+        (KeyMatch.UNKNOWN, DOUBTFUL),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, CHROME_MISMATCH),
+        (401, {"errno": 109, "message": "VAPID public key mismatch"}),
+        (400, {"reason": "VapidPkHashMismatch"}),
+        (403, {"reason": "VapidPkHashMismatch"}),
+    ],
+)
+def test_a_key_mismatch_is_everyones_trouble_only_when_the_key_is_ours(
+    status: int, body: bytes | dict[str, object], key: KeyMatch, verdict: Verdict
+) -> None:
+    assert read(status, body, key=key).verdict is verdict
+
+
+def test_any_vapid_fault_of_a_subscription_with_another_key_is_its_own() -> None:
+    assert read(401, {"errno": 109}, key=KeyMatch.OTHER).verdict is DOUBTFUL
+    assert read(403, key=KeyMatch.OTHER).verdict is DOUBTFUL
+
+
+def test_domain_blocked_is_no_dead_subscription() -> None:
+    answer = read(410, x_wns_error_description="Domain Blocked")
+    assert answer[:2] == (MISCONFIGURED, "DOMAIN_BLOCKED")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_endpoint_that_may_heal_is_only_doubtful(status: int) -> None:
+    assert read(status, b"Invalid push subscription endpoint").verdict is DOUBTFUL
+
+
+def test_the_example_in_chromes_404_is_no_redirect() -> None:
+    text = b"A valid push subscription endpoint should be specified in the URL as such: https://x"
+    assert read(404, text).verdict is DEAD
+
+
+def test_a_wait_is_taken_from_the_answer() -> None:
+    assert read(406, retry_after="900").retry_after == timedelta(minutes=15)
+    assert read(503, retry_after="120").retry_after == timedelta(minutes=2)
+    assert read(429).retry_after is None
