@@ -12,14 +12,16 @@ import grpc
 import pytest
 
 from nuncio.common.v1.provider_pb2 import Platform
+from nuncio.feedback.v1 import feedback_service_pb2 as feedback_pb
 from nuncio.registry.v1 import app_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
 from nuncio.registry.v1.installation_pb2 import InstallationFacts, Permission
 from nuncio.registry.v1.token_pb2 import InvalidationOutcome
 from nuncio_feedback.domain.model import Verdict
-from nuncio_runtime.client import connect
+from nuncio_runtime.client import RemoteError, connect
 from nuncio_runtime.config import DatabaseSettings
+from nuncio_runtime.errors import Kind
 from tests.integration.feedback.neighbours import Client, running_feedback
 from tests.support.postgres import fresh_database
 from tests.support.services import running_service, service_process
@@ -194,6 +196,23 @@ async def test_an_app_that_is_not_known_settles_as_unknown(
     report = await client.settled(UNKNOWN, app_id="com.example.other")
     assert [kind.count for kind in report.invalidations] == [1]
     assert set(await registry.targets()) == {phone.installation_id}
+
+
+async def test_reports_and_lists_of_an_unknown_app_are_not_found(
+    client: Client, registry: Registry
+) -> None:
+    await registry.register()
+    assert await client.campaign("never sent") == feedback_pb.GetCampaignReportResponse()
+    for call in (
+        client.stub.GetCampaignReport(
+            feedback_pb.GetCampaignReportRequest(app_id="nowhere", campaign="spring")
+        ),
+        client.stub.ListInvalidations(feedback_pb.ListInvalidationsRequest(app_id="nowhere")),
+    ):
+        with pytest.raises(RemoteError) as refusal:
+            await call
+        assert (refusal.value.kind, refusal.value.reason) == (Kind.NOT_FOUND, "APP_NOT_FOUND")
+        assert refusal.value.metadata == {"appId": "nowhere"}
 
 
 async def test_an_outage_of_the_registry_loses_nothing(

@@ -12,7 +12,7 @@ from nuncio_feedback.api.servicer import FeedbackServicer
 from nuncio_feedback.clients.registry import GrpcRegistry
 from nuncio_feedback.config import InvalidationSettings, Settings
 from nuncio_feedback.domain.forget import ForgetPages
-from nuncio_feedback.domain.list_invalidations import ListInvalidations
+from nuncio_feedback.domain.lessons import ReadLessons
 from nuncio_feedback.domain.record import RecordOutcomes
 from nuncio_feedback.domain.retire import RetireTokens, Rhythm
 from nuncio_feedback.metrics import PrometheusMeter
@@ -38,9 +38,10 @@ async def run(
         )
         meter = PrometheusMeter()
         outcomes, invalidations = PostgresOutcomes(pool), PostgresInvalidations(pool)
+        registry = GrpcRegistry(channel, timeout=settings.registry.timeout)
         retire = RetireTokens(
             invalidations,
-            GrpcRegistry(channel, timeout=settings.registry.timeout),
+            registry,
             clock=clock,
             meter=meter,
             rhythm=_rhythm(settings.invalidation),
@@ -49,8 +50,7 @@ async def run(
         forget = ForgetPages(outcomes, clock=clock, keep=settings.hygiene.keep_pages)
         servicer = FeedbackServicer(
             RecordOutcomes(outcomes, clock=clock, meter=meter, found_dead=retire.wake),
-            outcomes,
-            ListInvalidations(invalidations),
+            ReadLessons(outcomes, invalidations, registry),
             depth=settings.pages_in_flight,
         )
         await serve(

@@ -10,8 +10,7 @@ from nuncio.feedback.v1 import feedback_service_pb2 as pb
 from nuncio.feedback.v1 import feedback_service_pb2_grpc as rpc
 from nuncio_feedback.api import convert
 from nuncio_feedback.domain.in_order import in_order
-from nuncio_feedback.domain.list_invalidations import ListInvalidations
-from nuncio_feedback.domain.ports import Outcomes
+from nuncio_feedback.domain.lessons import ReadLessons
 from nuncio_feedback.domain.record import RecordOutcomes
 from nuncio_runtime.paging import page_size
 
@@ -21,17 +20,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class FeedbackServicer(rpc.FeedbackServiceServicer):
     """Answers the calls of the contract. depth: pages of one stream that are stored at once."""
 
-    def __init__(
-        self,
-        record: RecordOutcomes,
-        outcomes: Outcomes,
-        list_invalidations: ListInvalidations,
-        *,
-        depth: int,
-    ) -> None:
+    def __init__(self, record: RecordOutcomes, lessons: ReadLessons, *, depth: int) -> None:
         self._record = record
-        self._outcomes = outcomes
-        self._list_invalidations = list_invalidations
+        self._lessons = lessons
         self._depth = depth
 
     async def ReportOutcomes(
@@ -46,14 +37,14 @@ class FeedbackServicer(rpc.FeedbackServiceServicer):
         self, request: pb.GetCampaignReportRequest, _context: Context
     ) -> pb.GetCampaignReportResponse:
         """Count what a campaign came to."""
-        return convert.report_response(await self._outcomes.report(convert.report_scope(request)))
+        return convert.report_response(await self._lessons.report(convert.report_scope(request)))
 
     async def ListInvalidations(
         self, request: pb.ListInvalidationsRequest, _context: Context
     ) -> pb.ListInvalidationsResponse:
         """Give one page of what was called dead."""
         scope = convert.list_scope(request)
-        found, end = await self._list_invalidations(
+        found, end = await self._lessons.invalidations(
             scope,
             after=convert.position(request.page_token, scope=scope),
             size=page_size(request.page_size),

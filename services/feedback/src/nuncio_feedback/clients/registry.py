@@ -1,4 +1,4 @@
-"""The registry port, kept over gRPC."""
+"""The ports of the registry, kept over gRPC."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,10 +16,11 @@ from nuncio_runtime.errors import ServiceError
 # What is told of an answer that a newer registry gives and we do not know, or that is not set:
 # the question was answered, so it must not stay pending.
 _OUTCOMES: Final = {outcome.value: outcome for outcome in InvalidationOutcome if outcome}
+APP_NOT_FOUND: Final = "APP_NOT_FOUND"
 
 
 class GrpcRegistry:
-    """Asks the registry over a channel of the runtime: see ports.Registry. Never retries."""
+    """Asks the registry over a channel of the runtime: see ports.Registry and ports.Apps. Never retries."""
 
     def __init__(self, channel: grpc.aio.Channel, *, timeout: timedelta) -> None:
         self._stub = rpc.RegistryServiceStub(channel)
@@ -33,12 +34,20 @@ class GrpcRegistry:
         try:
             response = await self._stub.InvalidateTokens(request, timeout=self._seconds)
         except ServiceError as error:
-            if error.reason == "APP_NOT_FOUND":
+            if error.reason == APP_NOT_FOUND:
                 return [InvalidationOutcome.UNKNOWN] * len(tokens)
             raise
         if len(response.outcomes) != len(tokens):
             raise RegistryAnswerError
         return [_OUTCOMES.get(code, InvalidationOutcome.UNKNOWN) for code in response.outcomes]
+
+    async def may_have(self, app_id: str) -> bool:
+        """Whether there is such an app, as far as can be known now."""
+        try:
+            await self._stub.GetApp(pb.GetAppRequest(app_id=app_id), timeout=self._seconds)
+        except ServiceError as error:
+            return error.reason != APP_NOT_FOUND
+        return True
 
 
 def _dead_token(token: DeadToken) -> pb.DeadToken:

@@ -7,6 +7,16 @@ class FeedbackError(ServiceError):
     """Feedback could not do what was asked."""
 
 
+class AppNotFound(FeedbackError):
+    """There is no such app."""
+
+    kind = Kind.NOT_FOUND
+    reason = "APP_NOT_FOUND"
+
+    def __init__(self, app_id: str) -> None:
+        super().__init__(appId=app_id)
+
+
 class RegistryAnswerError(FeedbackError):
     """The registry did not answer for each token that it was asked about.
 

@@ -78,6 +78,13 @@ class Registry(Protocol):
         """
 
 
+class Apps(Protocol):
+    """The apps, which the registry owns, too."""
+
+    async def may_have(self, app_id: str) -> bool:
+        """Whether there is such an app. True also when the registry cannot be asked now."""
+
+
 class Meter(Protocol):
     """Counts for those who watch the service."""
 
