@@ -20,7 +20,7 @@ APP_NOT_FOUND: Final = "APP_NOT_FOUND"
 
 
 class GrpcRegistry:
-    """Asks the registry over a channel of the runtime: see ports.Registry and ports.Apps. Never retries."""
+    """Keeps ports.Registry and ports.Apps over a channel of the runtime. Never retries."""
 
     def __init__(self, channel: grpc.aio.Channel, *, timeout: timedelta) -> None:
         self._stub = rpc.RegistryServiceStub(channel)
