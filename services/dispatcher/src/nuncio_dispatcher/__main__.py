@@ -1,0 +1,22 @@
+"""The program `nuncio-dispatcher`: serve, migrate, check-config."""
+
+import sys
+
+from nuncio_dispatcher.app import run
+from nuncio_dispatcher.config import Settings
+from nuncio_runtime.main import run_service
+
+
+def main() -> int:
+    """Run the command line; the exit code."""
+    return run_service(
+        sys.argv[1:],
+        name="nuncio-dispatcher",
+        settings_type=Settings,
+        package="nuncio_dispatcher",
+        run=run,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Protobuf to the domain and back. Nothing else."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nuncio.common.v1 import error_reason_pb2, provider_pb2, target_pb2
+from nuncio.dispatcher.v1 import dispatch_pb2, message_pb2
+from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
+from nuncio.targeting.v1 import audience_pb2
+from nuncio_dispatcher.domain.books import Books, Outcome
+from nuncio_dispatcher.domain.commands import Created, Event, Finished, Progress, Refused
+from nuncio_dispatcher.domain.create import Order
+from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy, Dispatch
+from nuncio_dispatcher.domain.model import Message, Priority
+from nuncio_dispatcher.domain.ports import ListCursor
+from nuncio_runtime.errors import FieldViolation, InvalidField, ServiceError
+from nuncio_runtime.paging import decode_page_token, encode_page_token
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where Timestamp and datetime end
+_MOMENT_BYTES: Final = 8
+
+_REASONS: Final = {
+    name.removeprefix("ERROR_REASON_"): number
+    for name, number in error_reason_pb2.ErrorReason.items()
+}
+_SUPPRESSIONS: Final = {
+    name.removeprefix("SUPPRESSION_REASON_"): number
+    for name, number in target_pb2.SuppressionReason.items()
+}
+
+
+def order_from(request: pb.CreateDispatchRequest) -> Order:
+    """What the caller asks for. Raises InvalidField for a time that does not exist."""
+    return Order(
+        app_id=request.app_id,
+        client_ref=request.client_ref,
+        campaign=request.campaign,
+        purpose=request.purpose,
+        test=request.test,
+        delivery=DeliveryPolicy(request.delivery_policy or DeliveryPolicy.AT_LEAST_ONCE),
+        message=_message(request.message),
+        audience=_audience(request.audience),
+        expires_at=_moment(request.expire_time) if request.HasField("expire_time") else None,
+        content_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).digest(),
+    )
+
+
+def _message(message: message_pb2.Message) -> Message:
+    life = {"time_to_live": message.time_to_live.ToTimedelta()}
+    return Message(
+        title=message.title,
+        body=message.body,
+        image=message.image,
+        sound=message.sound,
+        badge=message.badge if message.HasField("badge") else None,
+        link=message.link,
+        data=dict(message.data),
+        collapse_key=message.collapse_key,
+        priority=Priority(message.priority or Priority.HIGH),
+        category=message.category,
+        thread=message.thread,
+        **(life if message.HasField("time_to_live") else {}),
+    )
+
+
+def _audience(audience: audience_pb2.Audience) -> Audience:
+    return Audience(
+        expression=audience.expression,
+        installation_ids=audience.installations.installation_ids,
+        user_ids=tuple(audience.users.user_ids),
+    )
+
+
+def _moment(timestamp: Timestamp) -> datetime:
+    if not 0 <= timestamp.seconds <= _LAST_SECOND or not 0 <= timestamp.nanos < 10**9:
+        raise InvalidField(FieldViolation("expire_time", "must be between 1970 and 9999"))
+    return timestamp.ToDatetime(tzinfo=UTC)
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp
+
+
+def dispatch_to(dispatch: Dispatch) -> dispatch_pb2.Dispatch:
+    """A dispatch as the contract has it."""
+    return dispatch_pb2.Dispatch(
+        dispatch_id=str(dispatch.dispatch_id),
+        app_id=dispatch.app_id,
+        client_ref=dispatch.client_ref,
+        campaign=dispatch.campaign,
+        purpose=dispatch.purpose,
+        state=dispatch_pb2.DispatchState.ValueType(dispatch.state),
+        failure=dispatch.failure,
+        test=dispatch.test,
+        delivery_policy=dispatch_pb2.DeliveryPolicy.ValueType(dispatch.delivery),
+        create_time=_timestamp(dispatch.created_at),
+        start_time=_timestamp(dispatch.started_at),
+        finish_time=_timestamp(dispatch.finished_at),
+        expire_time=_timestamp(dispatch.expires_at),
+        books=books_to(dispatch.books),
+    )
+
+
+def books_to(books: Books) -> dispatch_pb2.Books:
+    """The books; reasons in a steady order, the largest count first."""
+    lines = sorted(books.counts.items(), key=lambda line: (-line[1], line[0]))
+    return dispatch_pb2.Books(
+        resolved=books.total(Outcome.RESOLVED),
+        suppressed=[
+            target_pb2.SuppressedCount(reason=_suppression(entry.reason), count=count)
+            for entry, count in lines
+            if entry.outcome is Outcome.SUPPRESSED
+        ],
+        deferred=books.total(Outcome.DEFERRED),
+        queued=books.total(Outcome.QUEUED),
+        in_flight=books.total(Outcome.IN_FLIGHT),
+        accepted=books.total(Outcome.ACCEPTED),
+        rejected=[
+            dispatch_pb2.RejectedCount(
+                provider=provider_pb2.Provider.ValueType(entry.provider),
+                reason=entry.reason,
+                count=count,
+                token_dead=entry.outcome is Outcome.TOKEN_DEAD,
+            )
+            for entry, count in lines
+            if entry.outcome in (Outcome.REJECTED, Outcome.TOKEN_DEAD)
+        ],
+        expired=books.total(Outcome.EXPIRED),
+        cancelled=books.total(Outcome.CANCELLED),
+        unknown=books.total(Outcome.UNKNOWN),
+        retried=books.total(Outcome.RETRIED),
+    )
+
+
+def event_to(command_id: str, event: Event) -> pb.DispatchResponse:
+    """An event of a command."""
+    match event:
+        case Created(dispatch):
+            return pb.DispatchResponse(command_id=command_id, created=dispatch_to(dispatch))
+        case Progress(dispatch):
+            return pb.DispatchResponse(command_id=command_id, progress=dispatch_to(dispatch))
+        case Finished(dispatch):
+            return pb.DispatchResponse(command_id=command_id, finished=dispatch_to(dispatch))
+        case Refused(error):
+            return pb.DispatchResponse(command_id=command_id, refused=_refusal(error))
+
+
+def list_cursor(request: pb.ListDispatchesRequest) -> ListCursor | None:
+    """Where the page starts; None for the first one. Raises PageTokenMismatch."""
+    cursor = decode_page_token(request.page_token, filter_digest=_filter(request))
+    if cursor is None:
+        return None
+    micros, dispatch_id = cursor[:_MOMENT_BYTES], cursor[_MOMENT_BYTES:]
+    return ListCursor(_EPOCH + int.from_bytes(micros) * _MICROSECOND, UUID(bytes=dispatch_id))
+
+
+def next_page_token(request: pb.ListDispatchesRequest, last: Dispatch) -> str:
+    """The token of the page after `last`."""
+    micros = (last.created_at - _EPOCH) // _MICROSECOND
+    cursor = micros.to_bytes(_MOMENT_BYTES) + last.dispatch_id.bytes
+    return encode_page_token(cursor, filter_digest=_filter(request))
+
+
+def _filter(request: pb.ListDispatchesRequest) -> bytes:
+    return f"dispatches\0{request.app_id}\0{request.campaign}".encode()
+
+
+def _suppression(reason: str) -> target_pb2.SuppressionReason.ValueType:
+    """The number of a name; a reason that had no name yet was stored as its number."""
+    return target_pb2.SuppressionReason.ValueType(
+        _SUPPRESSIONS[reason] if reason in _SUPPRESSIONS else int(reason)
+    )
+
+
+def _refusal(error: ServiceError) -> pb.Refusal:
+    """As ErrorInfo would say it; a reason that the contract does not have is a fault of ours."""
+    return pb.Refusal(
+        reason=_REASONS.get(error.reason, error_reason_pb2.ERROR_REASON_INTERNAL),
+        message=error.message,
+        metadata=error.metadata,
+    )

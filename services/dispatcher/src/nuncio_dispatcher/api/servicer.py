@@ -1,0 +1,99 @@
+"""nuncio.dispatcher.v1.DispatcherService."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final
+from uuid import UUID
+
+import grpc
+
+from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
+from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
+from nuncio_dispatcher.api import convert
+from nuncio_dispatcher.domain.commands import Commands, Event, with_refusal
+from nuncio_dispatcher.domain.create import Create
+from nuncio_dispatcher.domain.ports import Dispatches
+from nuncio_dispatcher.domain.watch import Watch
+from nuncio_runtime.interceptors.validation import check
+from nuncio_runtime.paging import page_size
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+COMMANDS_AT_ONCE: Final = 1_000
+"""On one stream. Further commands wait until one of these has had its last event."""
+
+
+class DispatcherServicer(rpc.DispatcherServiceServicer):
+    """Answers the calls of the contract."""
+
+    def __init__(self, dispatches: Dispatches, create: Create, watch: Watch) -> None:
+        self._dispatches = dispatches
+        self._create = create
+        self._watch = watch
+        self._commands = Commands(create, watch)
+
+    # The stubs know generators only; gRPC takes coroutines that write to the context as well.
+    async def Dispatch(  # type: ignore[override]
+        self, requests: AsyncIterator[pb.DispatchRequest], context: Context
+    ) -> None:
+        """Carry out commands side by side; the events of each one are in order."""
+        free, writing = asyncio.Semaphore(COMMANDS_AT_ONCE), asyncio.Lock()
+
+        async def carry_out(request: pb.DispatchRequest) -> None:
+            async with aclosing(with_refusal(self._events(request))) as events:
+                async for event in events:
+                    async with writing:  # gRPC takes one message at a time.
+                        await context.write(convert.event_to(request.command_id, event))
+            free.release()
+
+        async with asyncio.TaskGroup() as group:
+            async for request in requests:
+                await free.acquire()
+                group.create_task(carry_out(request))
+
+    async def _events(self, request: pb.DispatchRequest) -> AsyncGenerator[Event, None]:
+        check(request)  # A bad command is refused by an event, so the runtime leaves it to us.
+        if request.WhichOneof("command") == "create":
+            events = self._commands.create(convert.order_from(request.create))
+        else:
+            events = self._commands.watch(UUID(request.watch.dispatch_id))
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def CreateDispatch(
+        self, request: pb.CreateDispatchRequest, _context: Context
+    ) -> pb.CreateDispatchResponse:
+        """Store a dispatch."""
+        dispatch, created = await self._create.create(convert.order_from(request))
+        return pb.CreateDispatchResponse(dispatch=convert.dispatch_to(dispatch), created=created)
+
+    async def GetDispatch(
+        self, request: pb.GetDispatchRequest, _context: Context
+    ) -> pb.GetDispatchResponse:
+        """Read a dispatch and its books."""
+        dispatch = await self._dispatches.get(UUID(request.dispatch_id))
+        return pb.GetDispatchResponse(dispatch=convert.dispatch_to(dispatch))
+
+    async def ListDispatches(
+        self, request: pb.ListDispatchesRequest, _context: Context
+    ) -> pb.ListDispatchesResponse:
+        """Read one page of an app's dispatches."""
+        limit = page_size(request.page_size)
+        found = await self._dispatches.list(
+            request.app_id, request.campaign, after=convert.list_cursor(request), limit=limit + 1
+        )
+        more, page = len(found) > limit, found[:limit]
+        return pb.ListDispatchesResponse(
+            dispatches=[convert.dispatch_to(dispatch) for dispatch in page],
+            next_page_token=convert.next_page_token(request, page[-1]) if more else "",
+        )
+
+    async def WatchDispatch(
+        self, request: pb.WatchDispatchRequest, _context: Context
+    ) -> AsyncIterator[pb.WatchDispatchResponse]:
+        """Follow a dispatch."""
+        async with aclosing(self._watch.follow(UUID(request.dispatch_id))) as states:
+            async for dispatch in states:
+                yield pb.WatchDispatchResponse(dispatch=convert.dispatch_to(dispatch))

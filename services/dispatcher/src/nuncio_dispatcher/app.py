@@ -1,0 +1,122 @@
+"""The composition root: builds everything once, and has no logic."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from uuid import UUID
+
+from grpc.aio import Channel
+
+from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
+from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
+from nuncio_dispatcher.api.servicer import DispatcherServicer
+from nuncio_dispatcher.clients.feedback import GrpcFeedback
+from nuncio_dispatcher.clients.targeting import GrpcTargeting
+from nuncio_dispatcher.config import (
+    FeedbackSettings,
+    RetrySettings,
+    RunnerSettings,
+    Settings,
+    TargetingSettings,
+)
+from nuncio_dispatcher.domain.create import Create
+from nuncio_dispatcher.domain.measure import keep_measuring
+from nuncio_dispatcher.domain.report import Reporter
+from nuncio_dispatcher.domain.retry import RetryPolicy
+from nuncio_dispatcher.domain.run import Runner, RunnerPolicy
+from nuncio_dispatcher.domain.watch import Changes, Watch
+from nuncio_dispatcher.domain.work import Worker
+from nuncio_dispatcher.metrics import PrometheusMeters
+from nuncio_dispatcher.providers.lanes import FolderLanes
+from nuncio_dispatcher.storage.postgres import PostgresDispatches, PostgresJournal, PostgresOutbox
+from nuncio_runtime.client import connect
+from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
+from nuncio_runtime.postgres import is_reachable, open_pool
+from nuncio_runtime.serve import Mount, serve
+
+
+async def run(
+    settings: Settings,
+    clock: Clock = SYSTEM_CLOCK,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[int], None] | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`. `started` is told the port."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database))
+        targeting = GrpcTargeting(
+            await _connected(stack, settings.targeting), timeout=settings.targeting.timeout
+        )
+        feedback = GrpcFeedback(
+            await _connected(stack, settings.feedback), timeout=settings.feedback.timeout
+        )
+        lanes = FolderLanes(settings.credentials, clock=clock)
+        stack.push_async_callback(lanes.aclose)
+        dispatches, journal = PostgresDispatches(pool), PostgresJournal(pool)
+        changes, meters = Changes(), PrometheusMeters()
+        reporter = Reporter(PostgresOutbox(pool), feedback, clock=clock, poll=settings.runner.poll)
+
+        def committed(dispatch_id: UUID) -> None:
+            changes.notify(dispatch_id)
+            reporter.wake()
+
+        runner = Runner(
+            journal,
+            Worker(
+                journal,
+                targeting,
+                lanes,
+                clock=clock,
+                retry=retry_policy(settings.retry),
+                meters=meters,
+                committed=committed,
+            ),
+            clock=clock,
+            policy=runner_policy(settings.runner),
+            meters=meters,
+            committed=committed,
+        )
+        create = Create(
+            dispatches,
+            targeting,
+            lanes,
+            clock=clock,
+            shards=settings.shards,
+            created=lambda _: runner.wake(),
+        )
+        await serve(
+            settings.server,
+            [_mount(DispatcherServicer(dispatches, create, Watch(dispatches.get, changes, clock)))],
+            checks={"postgres": partial(is_reachable, pool)},
+            background=[runner.run, reporter.run, partial(keep_measuring, journal, meters, clock)],
+            stop=stop,
+            started=started,
+        )
+
+
+async def _connected(
+    stack: AsyncExitStack, upstream: TargetingSettings | FeedbackSettings
+) -> Channel:
+    return await stack.enter_async_context(connect(upstream.target, ca_file=upstream.ca_file))
+
+
+def _mount(servicer: DispatcherServicer) -> Mount:
+    """Dispatch checks its commands itself: a bad one is refused by an event."""
+    return Mount(
+        rpc.add_DispatcherServiceServicer_to_server,
+        servicer,
+        pb.DESCRIPTOR.services_by_name["DispatcherService"],
+        per_row=frozenset({"Dispatch"}),
+    )
+
+
+def retry_policy(settings: RetrySettings) -> RetryPolicy:
+    """The settings as the domain takes them."""
+    return RetryPolicy(**settings.model_dump())
+
+
+def runner_policy(settings: RunnerSettings) -> RunnerPolicy:
+    """The settings as the domain takes them."""
+    return RunnerPolicy(**settings.model_dump())

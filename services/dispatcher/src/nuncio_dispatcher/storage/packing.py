@@ -1,0 +1,116 @@
+"""How values of the domain are kept in columns: a page in a few byte strings, a message in JSON."""
+
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from nuncio_dispatcher.domain.books import Entries
+from nuncio_dispatcher.domain.model import Message, Priority
+from nuncio_dispatcher.domain.pages import GOES_ON, FollowUp, Rows, Settled
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FOLLOW_UP_COLUMNS: Final = 8
+
+
+def pack_times(times: Sequence[datetime | None]) -> bytes:
+    """Microseconds since 1970 UTC, eight bytes each, 0 for None; empty when all are None."""
+    if not any(times):
+        return b""
+    micros = array("q", [0 if at is None else (at - _EPOCH) // _MICROSECOND for at in times])
+    return _little_endian(micros).tobytes()
+
+
+def unpack_times(packed: bytes, *, count: int) -> Sequence[int]:
+    """Microseconds since 1970 UTC, 0 for none."""
+    return _unpacked("q", packed) if packed else [0] * count
+
+
+def pack_reasons(reasons: Sequence[str]) -> tuple[bytes, list[str]]:
+    """An index of two bytes per row, and the names that it points into."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(reasons))}
+    indexes = array("H", [places[name] for name in reasons])
+    return _little_endian(indexes).tobytes(), list(places)
+
+
+def unpack_reasons(packed: bytes) -> Sequence[int]:
+    """The index of each row."""
+    return _unpacked("H", packed)
+
+
+def _unpacked(form: str, packed: bytes) -> "array[int]":
+    numbers = array(form)
+    numbers.frombytes(packed)
+    return _little_endian(numbers)
+
+
+def _little_endian(numbers: "array[int]") -> "array[int]":
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def entry_columns(entries: Entries) -> tuple[list[int], list[int], list[str], list[int]]:
+    """outcomes, providers, reasons, counts; in the order of their keys, so that locks agree."""
+    rows = sorted(entries.items())
+    return (
+        [entry.outcome for entry, _ in rows],
+        [entry.provider for entry, _ in rows],
+        [entry.reason for entry, _ in rows],
+        [count for _, count in rows],
+    )
+
+
+def row_columns(rows: Rows) -> tuple[int, bytes, bytes, bytes, bytes]:
+    """target_count, installation_ids, token_refs, platforms, providers."""
+    return (len(rows), rows.installation_ids, rows.token_refs, rows.platforms, rows.providers)
+
+
+def settled_columns(settled: Settled) -> tuple[bytes, bytes, list[str], bytes, bytes, bool]:
+    """verdicts, reasons, reason_names, sent_at, dead_since, reported.
+
+    A page without final outcomes has nothing to report, which is as good as reported.
+    """
+    reasons, names = pack_reasons(settled.reasons)
+    return (
+        settled.verdicts,
+        reasons,
+        names,
+        pack_times(settled.sent_at),
+        pack_times(settled.dead_since),
+        not settled.verdicts.translate(None, GOES_ON),
+    )
+
+
+def follow_up_columns(pages: Sequence[FollowUp]) -> tuple[Sequence[Any], ...]:
+    """due_at, tries, sent_before and the row columns, one element per page."""
+    heads = [(page.due_at, page.tries, page.sent_before) for page in pages]
+    rows = [head + row_columns(page.rows) for head, page in zip(heads, pages, strict=True)]
+    return tuple(zip(*rows, strict=True)) or ((),) * _FOLLOW_UP_COLUMNS
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """What JSON keeps of a message. Names of parts never change; new ones may be absent."""
+    return {
+        "title": message.title,
+        "body": message.body,
+        "image": message.image,
+        "sound": message.sound,
+        "badge": message.badge,
+        "link": message.link,
+        "data": dict(message.data),
+        "time_to_live_ms": message.time_to_live // timedelta(milliseconds=1),
+        "collapse_key": message.collapse_key,
+        "priority": int(message.priority),
+        "category": message.category,
+        "thread": message.thread,
+    }
+
+
+def message_from(kept: Mapping[str, Any]) -> Message:
+    """The message that `message_json` kept."""
+    parts = dict(kept)
+    life = timedelta(milliseconds=parts.pop("time_to_live_ms"))
+    return Message(time_to_live=life, priority=Priority(parts.pop("priority")), **parts)

@@ -1,0 +1,215 @@
+"""The storage ports on PostgreSQL. The contract is in domain/ports.py, the SQL in queries.sql."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from nuncio_dispatcher.domain.books import Entries
+from nuncio_dispatcher.domain.dispatch import Dispatch, NewDispatch
+from nuncio_dispatcher.domain.errors import DispatchNotFound, LeaseLost
+from nuncio_dispatcher.domain.pages import Lease, Outcomes, Page, Resolved, Settled, Shard
+from nuncio_dispatcher.domain.ports import Backlog, Known, ListCursor
+from nuncio_dispatcher.storage.packing import (
+    entry_columns,
+    follow_up_columns,
+    message_json,
+    row_columns,
+    settled_columns,
+)
+from nuncio_dispatcher.storage.rows import dispatch_from, outcomes_from, page_from, shard_from
+from nuncio_runtime.postgres import load_queries, storage_fault
+
+Q: Final = load_queries("nuncio_dispatcher.storage")
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+@asynccontextmanager
+async def _faults() -> AsyncIterator[None]:
+    """Faults of the database become StorageUnavailable; everything else stays what it is."""
+    try:
+        yield
+    except Exception as error:
+        raise storage_fault(error) or error from error
+
+
+class PostgresDispatches:
+    """See domain.ports.Dispatches."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add(self, new: NewDispatch) -> bool:
+        work, audience = new.work, new.work.audience
+        async with _faults():
+            stored = await self._pool.fetch(
+                Q.add_dispatch,
+                work.dispatch_id,
+                work.app_id,
+                new.client_ref,
+                new.content_digest,
+                work.campaign,
+                work.purpose,
+                work.test,
+                work.delivery,
+                message_json(work.message),
+                audience.expression,
+                audience.installation_ids,
+                list(audience.user_ids),
+                new.created_at,
+                work.expires_at,
+                [keys.low for keys in new.shards],
+                [keys.high for keys in new.shards],
+            )
+        return bool(stored)
+
+    async def find(self, app_id: str, client_ref: str) -> Known | None:
+        async with _faults():
+            row = await self._pool.fetchrow(Q.find_dispatch, app_id, client_ref)
+        return None if row is None else Known(row["dispatch_id"], row["content_digest"])
+
+    async def get(self, dispatch_id: UUID) -> Dispatch:
+        async with _faults():
+            row = await self._pool.fetchrow(Q.get_dispatch, dispatch_id)
+        if row is None:
+            raise DispatchNotFound(dispatch_id)
+        return dispatch_from(row)
+
+    async def list(
+        self, app_id: str, campaign: str, *, after: ListCursor | None, limit: int
+    ) -> Sequence[Dispatch]:
+        created_at, dispatch_id = after or (None, None)
+        async with _faults():
+            rows = await self._pool.fetch(
+                Q.list_dispatches, app_id, campaign, created_at, dispatch_id, limit
+            )
+        return [dispatch_from(row) for row in rows]
+
+
+class PostgresJournal:
+    """See domain.ports.Journal."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(
+        self, *, owner: UUID, limit: int, term: timedelta, now: datetime
+    ) -> Sequence[Shard]:
+        async with _faults():
+            rows = await self._pool.fetch(Q.claim_shards, owner, limit, term, now)
+        return [shard_from(row) for row in rows]
+
+    async def renew(
+        self, owner: UUID, leases: Collection[Lease], *, term: timedelta
+    ) -> Collection[Lease]:
+        async with _faults():
+            rows = await self._pool.fetch(
+                Q.renew_leases,
+                owner,
+                [lease.dispatch_id for lease in leases],
+                [lease.shard_no for lease in leases],
+                [lease.epoch for lease in leases],
+                term,
+            )
+        return {Lease(row["dispatch_id"], row["shard_no"], row["epoch"]) for row in rows}
+
+    async def leave(self, lease: Lease, *, now: datetime, not_before: datetime) -> bool:
+        async with _faults(), self._pool.acquire() as connection, connection.transaction():
+            await connection.fetch(Q.lock_dispatch, lease.dispatch_id)
+            left = await connection.fetch(Q.leave_shard, *_key(lease), now, not_before)
+            _must_hold(left)
+            return bool(await connection.fetch(Q.finish_dispatch, lease.dispatch_id, now))
+
+    async def open_page(
+        self, lease: Lease, resolved: Resolved, entries: Entries, *, now: datetime
+    ) -> Page:
+        rows, cursor = resolved.targets.rows, resolved.cursor
+        number = await self._write(
+            Q.open_page, *_key(lease), now, cursor, *row_columns(rows), *entry_columns(entries)
+        )
+        return Page(number=number, rows=rows, opened_at=now, cursor=cursor)
+
+    async def reopen_page(
+        self, lease: Lease, page: Page, entries: Entries, *, now: datetime
+    ) -> None:
+        await self._write(
+            Q.reopen_page,
+            *_key(lease),
+            page.number,
+            now,
+            *row_columns(page.rows),
+            *entry_columns(entries),
+        )
+
+    async def close_page(
+        self, lease: Lease, page: Page, settled: Settled, *, now: datetime
+    ) -> None:
+        await self._write(
+            Q.close_page,
+            *_key(lease),
+            page.number,
+            now,
+            *settled_columns(settled),
+            *follow_up_columns(settled.follow_ups),
+            *entry_columns(settled.entries),
+        )
+
+    async def end_walk(self, lease: Lease, *, failure: str) -> None:
+        await self._write(Q.end_walk, *_key(lease), failure)
+
+    async def in_doubt(self, lease: Lease) -> Sequence[Page]:
+        async with _faults():
+            rows = await self._pool.fetch(Q.pages_in_doubt, lease.dispatch_id, lease.shard_no)
+        return [page_from(row) for row in rows]
+
+    async def due_page(self, lease: Lease, *, now: datetime) -> Page | None:
+        async with _faults():
+            row = await self._pool.fetchrow(Q.due_page, lease.dispatch_id, lease.shard_no, now)
+        return None if row is None else page_from(row)
+
+    async def backlog(self) -> Backlog:
+        async with _faults():
+            row = await self._pool.fetchrow(Q.backlog)
+        return Backlog(*row) if row else Backlog(0, 0, 0)
+
+    async def _write(self, query: str, *values: object) -> int:
+        """Run a fenced statement: it gives one row while the lease is held, else none."""
+        async with _faults():
+            rows = await self._pool.fetch(query, *values)
+        _must_hold(rows)
+        number: int = rows[0][0]
+        return number
+
+
+class PostgresOutbox:
+    """See domain.ports.Outbox."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def take(self, limit: int, *, hold: timedelta) -> Sequence[Outcomes]:
+        async with _faults():
+            rows = await self._pool.fetch(Q.take_outcomes, limit, hold)
+        return [outcomes_from(row) for row in rows]
+
+    async def mark_reported(self, pages: Sequence[Outcomes]) -> None:
+        async with _faults():
+            await self._pool.execute(
+                Q.mark_reported,
+                [page.of.dispatch_id for page in pages],
+                [page.shard_no for page in pages],
+                [page.number for page in pages],
+            )
+
+
+def _key(lease: Lease) -> tuple[UUID, int, int]:
+    return lease.dispatch_id, lease.shard_no, lease.epoch
+
+
+def _must_hold(rows: Sequence[asyncpg.Record]) -> None:
+    """Statements of a lease's holder give a row; none means that the epoch was not theirs."""
+    if not rows:
+        raise LeaseLost
