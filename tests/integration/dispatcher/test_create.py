@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.create import Create, Order
 from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy
 from nuncio_dispatcher.domain.errors import DispatchExists
@@ -49,6 +50,12 @@ class Desk:
         query = "SELECT count(*) FROM shard WHERE dispatch_id = $1"
         count: int = await self.pool.fetchval(query, dispatch_id)
         return count
+
+
+async def test_a_list_is_empty_when_nobody_can_say_whether_the_app_exists(desk: Desk) -> None:
+    desk.targeting.problem = away()
+    browse = Browse(PostgresDispatches(desk.pool), desk.targeting)
+    assert await browse.page("shop", "", after=None, size=10) == ([], False)
 
 
 @pytest.fixture

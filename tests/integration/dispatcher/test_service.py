@@ -172,6 +172,13 @@ async def test_an_unknown_dispatch_is_not_found(stub: Stub) -> None:
         assert error.metadata == {"dispatchId": dispatch_id}
 
 
+async def test_a_list_of_an_unknown_app_is_not_found(stub: Stub) -> None:
+    error = await refusal(stub.ListDispatches(pb.ListDispatchesRequest(app_id="nowhere")))
+    assert (error.kind, error.reason) == (Kind.NOT_FOUND, "APP_NOT_FOUND")
+    nothing = pb.ListDispatchesRequest(app_id=APP, campaign="never sent")
+    assert await stub.ListDispatches(nothing) == pb.ListDispatchesResponse()
+
+
 async def test_lists_go_from_page_to_page(stub: Stub) -> None:
     made = [
         (await stub.CreateDispatch(order(campaign="paged", expression='platform = "tvos"')))

@@ -36,6 +36,7 @@ def suppressed(counts: Iterable[target_pb2.SuppressedCount]) -> dict[str, int]:
 async def test_a_page_has_all_columns_of_its_targets(registry: Registry) -> None:
     await registry.register(1, "ab" * 32)
     web = subscription(f"{ORIGIN}/push/1")
+    web.vapid_key_id = "spring"
     await registry.register(
         2, platform=provider_pb2.PLATFORM_WEB, token=token_pb2.Token(web_push=web)
     )
@@ -48,6 +49,7 @@ async def test_a_page_has_all_columns_of_its_targets(registry: Registry) -> None
     assert numbers(page) == [1, 2, 3]
     assert list(page.tokens) == [b"ab" * 32, web.endpoint.encode(), b"fcm:token_1"]
     assert page.web_push_keys == web.p256dh + web.auth
+    assert list(page.vapid_key_ids) == [web.vapid_key_id]
     assert page.platforms == bytes((1, 3, 2))
     assert page.providers == bytes((1, 3, 2))
     assert page.environments == bytes((1, 1, 1))

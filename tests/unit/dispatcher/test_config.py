@@ -1,8 +1,10 @@
 """The dispatcher's settings."""
 
+from pathlib import Path
+
 import pytest
 
-from nuncio_dispatcher.app import retry_policy, runner_policy
+from nuncio_dispatcher.app import credential_problems, retry_policy, runner_policy
 from nuncio_dispatcher.config import Settings
 from nuncio_dispatcher.domain.retry import RetryPolicy
 from nuncio_dispatcher.domain.run import RunnerPolicy
@@ -58,3 +60,12 @@ def test_a_heartbeat_that_comes_too_late_is_refused() -> None:
 
 def test_every_setting_is_explained() -> None:
     assert not [each.variable for each in describe(Settings) if not each.description]
+
+
+def test_credentials_can_be_checked_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text('[fcm]\nservice_account_file = "not-there.json"\n')
+    settings = load(Settings, {"NUNCIO_DISPATCHER_CREDENTIALS": str(tmp_path)})
+    (problem,) = credential_problems(settings)
+    assert problem.startswith("shop.toml: fcm: service_account_file: ")
+    (tmp_path / "shop.toml").unlink()
+    assert credential_problems(settings) == []

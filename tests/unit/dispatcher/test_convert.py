@@ -162,6 +162,7 @@ def test_a_page_of_targets_keeps_its_keys_with_their_subscriptions() -> None:
         environments=b"\1\1\1\1",
         tokens=[b"https://a", b"00ff", b"https://b", b"f:1"],
         web_push_keys=b"A" * 65 + b"a" * 16 + b"B" * 65 + b"b" * 16,
+        vapid_key_ids=["", "spring"],
     )
     suppressed = [
         target_pb2.SuppressedCount(reason=target_pb2.SUPPRESSION_REASON_STALE, count=2),
@@ -173,8 +174,8 @@ def test_a_page_of_targets_keeps_its_keys_with_their_subscriptions() -> None:
     tokens = resolved.targets.tokens
     assert [token.reveal() for token in tokens] == ["https://a", "00ff", "https://b", "f:1"]
     subscriptions = [token for token in tokens if isinstance(token, WebPushToken)]
-    assert [(each.p256dh[:1], each.auth[:1]) for each in subscriptions] == [
-        (b"A", b"a"),
-        (b"B", b"b"),
+    assert [(each.p256dh[:1], each.auth[:1], each.vapid_key_id) for each in subscriptions] == [
+        (b"A", b"a", ""),
+        (b"B", b"b", "spring"),
     ]
     assert resolved.suppressed == {"STALE": 2, "77": 1}

@@ -66,6 +66,7 @@ def test_a_page_of_targets_prints_its_length() -> None:
         environments=b"1",
         tokens=[b"token"],
         web_push_keys=b"",
+        vapid_key_ids=[],
         registered_at=[0],
         suppressed={},
         cursor=FIRST_KEY,

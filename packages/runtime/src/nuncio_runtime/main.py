@@ -30,11 +30,14 @@ def run_service(
     settings_type: type[S],
     package: str,
     run: Callable[[S], Awaitable[None]],
+    more_problems: Callable[[S], Sequence[str]] = lambda _: (),
 ) -> int:
     """Do what the arguments (without the program's name) ask for; returns the exit code.
 
     0: done. 1: it failed while running. 2: the arguments or settings cannot be used.
     `run` gets settings whose database has a DSN, and a schema that is new enough.
+    `more_problems`: what check-config is to say beyond the settings themselves, such as of the
+    files that they name.
     """
     arguments = _parser(name).parse_args(argv)
     if arguments.command == "check-config" and arguments.list:
@@ -47,6 +50,8 @@ def run_service(
             uvloop.run(_migrate(settings, package, arguments.until))
         elif arguments.command == "serve":
             uvloop.run(_serve(settings, package, run))
+        elif problems := more_problems(settings):
+            raise ConfigError(*problems)
     except ConfigError as error:
         sys.stderr.writelines(f"{name}: {problem}\n" for problem in error.problems)
         return 2

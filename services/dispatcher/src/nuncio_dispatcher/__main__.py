@@ -2,7 +2,7 @@
 
 import sys
 
-from nuncio_dispatcher.app import run
+from nuncio_dispatcher.app import credential_problems, run
 from nuncio_dispatcher.config import Settings
 from nuncio_runtime.main import run_service
 
@@ -15,6 +15,7 @@ def main() -> int:
         settings_type=Settings,
         package="nuncio_dispatcher",
         run=run,
+        more_problems=credential_problems,
     )
 
 

@@ -1,7 +1,7 @@
 """The composition root: builds everything once, and has no logic."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from uuid import UUID
@@ -20,6 +20,7 @@ from nuncio_dispatcher.config import (
     Settings,
     TargetingSettings,
 )
+from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.create import Create
 from nuncio_dispatcher.domain.measure import keep_measuring
 from nuncio_dispatcher.domain.report import Reporter
@@ -54,6 +55,7 @@ async def run(
         )
         lanes = FolderLanes(settings.credentials, clock=clock)
         stack.push_async_callback(lanes.aclose)
+        lanes.problems()  # What is wrong with a credential is in the log from the start.
         dispatches, journal = PostgresDispatches(pool), PostgresJournal(pool)
         changes, meters = Changes(), PrometheusMeters()
         reporter = Reporter(PostgresOutbox(pool), feedback, clock=clock, poll=settings.runner.poll)
@@ -86,9 +88,11 @@ async def run(
             shards=settings.shards,
             created=lambda _: runner.wake(),
         )
+        browse = Browse(dispatches, targeting)
+        watch = Watch(dispatches.get, changes, clock)
         await serve(
             settings.server,
-            [_mount(DispatcherServicer(dispatches, create, Watch(dispatches.get, changes, clock)))],
+            [_mount(DispatcherServicer(dispatches, create, browse, watch))],
             checks={"postgres": partial(is_reachable, pool)},
             background=[runner.run, reporter.run, partial(keep_measuring, journal, meters, clock)],
             stop=stop,
@@ -120,3 +124,8 @@ def retry_policy(settings: RetrySettings) -> RetryPolicy:
 def runner_policy(settings: RunnerSettings) -> RunnerPolicy:
     """The settings as the domain takes them."""
     return RunnerPolicy(**settings.model_dump())
+
+
+def credential_problems(settings: Settings) -> Sequence[str]:
+    """What is wrong with the credentials in the folder: file, section and key, no values."""
+    return FolderLanes(settings.credentials, clock=SYSTEM_CLOCK).problems()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dnuncio/common/v1/target.proto\x12\x10nuncio.common.v1\x1a\x1b\x62uf/validate/validate.proto\"d\n\x0fSuppressedCount\x12;\n\x06reason\x18\x01 \x01(\x0e\x32#.nuncio.common.v1.SuppressionReasonR\x06reason\x12\x14\n\x05\x63ount\x18\x02 \x01(\x04R\x05\x63ount\"\xb7\x02\n\nTargetPage\x12\x1e\n\x05\x63ount\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x05\x63ount\x12)\n\x10installation_ids\x18\x02 \x01(\x0cR\x0finstallationIds\x12\x1d\n\ntoken_refs\x18\x03 \x01(\x0cR\ttokenRefs\x12\x1c\n\tplatforms\x18\x04 \x01(\x0cR\tplatforms\x12\x1c\n\tproviders\x18\x05 \x01(\x0cR\tproviders\x12\"\n\x0c\x65nvironments\x18\x06 \x01(\x0cR\x0c\x65nvironments\x12\x16\n\x06tokens\x18\x07 \x03(\x0cR\x06tokens\x12\"\n\rweb_push_keys\x18\x08 \x01(\x0cR\x0bwebPushKeys\x12#\n\rregistered_at\x18\t \x03(\x10R\x0cregisteredAt\"\xdf\x01\n\x08KeyRange\x12g\n\x03low\x18\x01 \x01(\x0c\x42U\xbaHR\xba\x01O\n\rkey_range.low\x12\x19must be empty or 16 bytes\x1a#size(this) == 0 || size(this) == 16R\x03low\x12j\n\x04high\x18\x02 \x01(\x0c\x42V\xbaHS\xba\x01P\n\x0ekey_range.high\x12\x19must be empty or 16 bytes\x1a#size(this) == 0 || size(this) == 16R\x04high*\xfc\x02\n\x11SuppressionReason\x12\"\n\x1eSUPPRESSION_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cSUPPRESSION_REASON_NOT_FOUND\x10\x01\x12%\n!SUPPRESSION_REASON_INACTIVE_TOKEN\x10\x02\x12$\n SUPPRESSION_REASON_NO_PERMISSION\x10\x03\x12!\n\x1dSUPPRESSION_REASON_NO_CONSENT\x10\x04\x12\x1c\n\x18SUPPRESSION_REASON_STALE\x10\x05\x12&\n\"SUPPRESSION_REASON_LIKELY_INACTIVE\x10\x06\x12\x1e\n\x1aSUPPRESSION_REASON_HOLDOUT\x10\x07\x12%\n!SUPPRESSION_REASON_DUPLICATE_USER\x10\x08\x12$\n SUPPRESSION_REASON_FREQUENCY_CAP\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dnuncio/common/v1/target.proto\x12\x10nuncio.common.v1\x1a\x1b\x62uf/validate/validate.proto\"d\n\x0fSuppressedCount\x12;\n\x06reason\x18\x01 \x01(\x0e\x32#.nuncio.common.v1.SuppressionReasonR\x06reason\x12\x14\n\x05\x63ount\x18\x02 \x01(\x04R\x05\x63ount\"\xdb\x02\n\nTargetPage\x12\x1e\n\x05\x63ount\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x05\x63ount\x12)\n\x10installation_ids\x18\x02 \x01(\x0cR\x0finstallationIds\x12\x1d\n\ntoken_refs\x18\x03 \x01(\x0cR\ttokenRefs\x12\x1c\n\tplatforms\x18\x04 \x01(\x0cR\tplatforms\x12\x1c\n\tproviders\x18\x05 \x01(\x0cR\tproviders\x12\"\n\x0c\x65nvironments\x18\x06 \x01(\x0cR\x0c\x65nvironments\x12\x16\n\x06tokens\x18\x07 \x03(\x0cR\x06tokens\x12\"\n\rweb_push_keys\x18\x08 \x01(\x0cR\x0bwebPushKeys\x12#\n\rregistered_at\x18\t \x03(\x10R\x0cregisteredAt\x12\"\n\rvapid_key_ids\x18\n \x03(\tR\x0bvapidKeyIds\"\xdf\x01\n\x08KeyRange\x12g\n\x03low\x18\x01 \x01(\x0c\x42U\xbaHR\xba\x01O\n\rkey_range.low\x12\x19must be empty or 16 bytes\x1a#size(this) == 0 || size(this) == 16R\x03low\x12j\n\x04high\x18\x02 \x01(\x0c\x42V\xbaHS\xba\x01P\n\x0ekey_range.high\x12\x19must be empty or 16 bytes\x1a#size(this) == 0 || size(this) == 16R\x04high*\xfc\x02\n\x11SuppressionReason\x12\"\n\x1eSUPPRESSION_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cSUPPRESSION_REASON_NOT_FOUND\x10\x01\x12%\n!SUPPRESSION_REASON_INACTIVE_TOKEN\x10\x02\x12$\n SUPPRESSION_REASON_NO_PERMISSION\x10\x03\x12!\n\x1dSUPPRESSION_REASON_NO_CONSENT\x10\x04\x12\x1c\n\x18SUPPRESSION_REASON_STALE\x10\x05\x12&\n\"SUPPRESSION_REASON_LIKELY_INACTIVE\x10\x06\x12\x1e\n\x1aSUPPRESSION_REASON_HOLDOUT\x10\x07\x12%\n!SUPPRESSION_REASON_DUPLICATE_USER\x10\x08\x12$\n SUPPRESSION_REASON_FREQUENCY_CAP\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,12 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYRANGE'].fields_by_name['low']._serialized_options = b'\272HR\272\001O\n\rkey_range.low\022\031must be empty or 16 bytes\032#size(this) == 0 || size(this) == 16'
   _globals['_KEYRANGE'].fields_by_name['high']._loaded_options = None
   _globals['_KEYRANGE'].fields_by_name['high']._serialized_options = b'\272HS\272\001P\n\016key_range.high\022\031must be empty or 16 bytes\032#size(this) == 0 || size(this) == 16'
-  _globals['_SUPPRESSIONREASON']._serialized_start=723
-  _globals['_SUPPRESSIONREASON']._serialized_end=1103
+  _globals['_SUPPRESSIONREASON']._serialized_start=759
+  _globals['_SUPPRESSIONREASON']._serialized_end=1139
   _globals['_SUPPRESSEDCOUNT']._serialized_start=80
   _globals['_SUPPRESSEDCOUNT']._serialized_end=180
   _globals['_TARGETPAGE']._serialized_start=183
-  _globals['_TARGETPAGE']._serialized_end=494
-  _globals['_KEYRANGE']._serialized_start=497
-  _globals['_KEYRANGE']._serialized_end=720
+  _globals['_TARGETPAGE']._serialized_end=530
+  _globals['_KEYRANGE']._serialized_start=533
+  _globals['_KEYRANGE']._serialized_end=756
 # @@protoc_insertion_point(module_scope)

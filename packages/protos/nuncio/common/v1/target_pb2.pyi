@@ -116,6 +116,7 @@ class TargetPage(_message.Message):
     TOKENS_FIELD_NUMBER: _builtins.int
     WEB_PUSH_KEYS_FIELD_NUMBER: _builtins.int
     REGISTERED_AT_FIELD_NUMBER: _builtins.int
+    VAPID_KEY_IDS_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """Rows in the page."""
     installation_ids: _builtins.bytes
@@ -144,6 +145,12 @@ class TargetPage(_message.Message):
     def registered_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """When the token was last registered, in microseconds since 1970 UTC."""
 
+    @_builtins.property
+    def vapid_key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One for each Web Push row, in row order: the id of the VAPID key pair that the subscription was
+        made with; empty: the app's only one.
+        """
+
     def __init__(
         self,
         *,
@@ -156,10 +163,11 @@ class TargetPage(_message.Message):
         tokens: _abc.Iterable[_builtins.bytes] | None = ...,
         web_push_keys: _builtins.bytes = ...,
         registered_at: _abc.Iterable[_builtins.int] | None = ...,
+        vapid_key_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "environments", b"environments", "installation_ids", b"installation_ids", "platforms", b"platforms", "providers", b"providers", "registered_at", b"registered_at", "token_refs", b"token_refs", "tokens", b"tokens", "web_push_keys", b"web_push_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "environments", b"environments", "installation_ids", b"installation_ids", "platforms", b"platforms", "providers", b"providers", "registered_at", b"registered_at", "token_refs", b"token_refs", "tokens", b"tokens", "vapid_key_ids", b"vapid_key_ids", "web_push_keys", b"web_push_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

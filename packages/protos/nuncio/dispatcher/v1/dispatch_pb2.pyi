@@ -67,7 +67,9 @@ class _DeliveryPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delive
     DELIVERY_POLICY_UNSPECIFIED: _DeliveryPolicy.ValueType  # 0
     """Not set: the same as AT_LEAST_ONCE."""
     DELIVERY_POLICY_AT_LEAST_ONCE: _DeliveryPolicy.ValueType  # 1
-    """Send again, with the same apns-id and collapse key."""
+    """Send again, with the same apns-id and collapse key. After several tries without an answer (by
+    default three) the target counts as unknown all the same.
+    """
     DELIVERY_POLICY_AT_MOST_ONCE: _DeliveryPolicy.ValueType  # 2
     """Do not send again; count it as unknown."""
 
@@ -77,7 +79,9 @@ class DeliveryPolicy(_DeliveryPolicy, metaclass=_DeliveryPolicyEnumTypeWrapper):
 DELIVERY_POLICY_UNSPECIFIED: DeliveryPolicy.ValueType  # 0
 """Not set: the same as AT_LEAST_ONCE."""
 DELIVERY_POLICY_AT_LEAST_ONCE: DeliveryPolicy.ValueType  # 1
-"""Send again, with the same apns-id and collapse key."""
+"""Send again, with the same apns-id and collapse key. After several tries without an answer (by
+default three) the target counts as unknown all the same.
+"""
 DELIVERY_POLICY_AT_MOST_ONCE: DeliveryPolicy.ValueType  # 2
 """Do not send again; count it as unknown."""
 Global___DeliveryPolicy: _TypeAlias = DeliveryPolicy  # noqa: Y015

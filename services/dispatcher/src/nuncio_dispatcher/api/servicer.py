@@ -11,6 +11,7 @@ import grpc
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
 from nuncio_dispatcher.api import convert
+from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.commands import Commands, Event, with_refusal
 from nuncio_dispatcher.domain.create import Create
 from nuncio_dispatcher.domain.ports import Dispatches
@@ -27,8 +28,11 @@ COMMANDS_AT_ONCE: Final = 1_000
 class DispatcherServicer(rpc.DispatcherServiceServicer):
     """Answers the calls of the contract."""
 
-    def __init__(self, dispatches: Dispatches, create: Create, watch: Watch) -> None:
+    def __init__(
+        self, dispatches: Dispatches, create: Create, browse: Browse, watch: Watch
+    ) -> None:
         self._dispatches = dispatches
+        self._browse = browse
         self._create = create
         self._watch = watch
         self._commands = Commands(create, watch)
@@ -80,11 +84,12 @@ class DispatcherServicer(rpc.DispatcherServiceServicer):
         self, request: pb.ListDispatchesRequest, _context: Context
     ) -> pb.ListDispatchesResponse:
         """Read one page of an app's dispatches."""
-        limit = page_size(request.page_size)
-        found = await self._dispatches.list(
-            request.app_id, request.campaign, after=convert.list_cursor(request), limit=limit + 1
+        page, more = await self._browse.page(
+            request.app_id,
+            request.campaign,
+            after=convert.list_cursor(request),
+            size=page_size(request.page_size),
         )
-        more, page = len(found) > limit, found[:limit]
         return pb.ListDispatchesResponse(
             dispatches=[convert.dispatch_to(dispatch) for dispatch in page],
             next_page_token=convert.next_page_token(request, page[-1]) if more else "",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import timedelta
+from itertools import chain, repeat
 from typing import Final
 
 import grpc
@@ -91,15 +92,19 @@ def resolved_from(response: pb.ResolveAudienceResponse) -> Resolved:
 
 def _tokens(page: target_pb2.TargetPage) -> list[PushToken]:
     web_push, keys = int(Provider.WEB_PUSH), _chunks(page.web_push_keys, _KEYS_BYTES)
+    # An older registry names no keys.
+    key_ids = chain(page.vapid_key_ids, repeat(""))
     return [
-        _web_push_token(token, next(keys)) if provider == web_push else PushToken(token.decode())
+        _web_push_token(token, next(keys), next(key_ids))
+        if provider == web_push
+        else PushToken(token.decode())
         for token, provider in zip(page.tokens, page.providers, strict=True)
     ]
 
 
-def _web_push_token(endpoint: bytes, keys: bytes) -> WebPushToken:
+def _web_push_token(endpoint: bytes, keys: bytes, vapid_key_id: str) -> WebPushToken:
     p256dh, auth = keys[:_P256DH_BYTES], keys[_P256DH_BYTES:]
-    return WebPushToken(endpoint.decode(), p256dh=p256dh, auth=auth)
+    return WebPushToken(endpoint.decode(), p256dh=p256dh, auth=auth, vapid_key_id=vapid_key_id)
 
 
 def _chunks(packed: bytes, size: int) -> Iterator[bytes]:

@@ -1,7 +1,6 @@
 """The storage ports on PostgreSQL. The contract is in domain/ports.py, the SQL in queries.sql."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -21,19 +20,10 @@ from nuncio_dispatcher.storage.packing import (
     settled_columns,
 )
 from nuncio_dispatcher.storage.rows import dispatch_from, outcomes_from, page_from, shard_from
-from nuncio_runtime.postgres import load_queries, storage_fault
+from nuncio_runtime.postgres import load_queries, storage_faults
 
 Q: Final = load_queries("nuncio_dispatcher.storage")
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-
-
-@asynccontextmanager
-async def _faults() -> AsyncIterator[None]:
-    """Faults of the database become StorageUnavailable; everything else stays what it is."""
-    try:
-        yield
-    except Exception as error:
-        raise storage_fault(error) or error from error
 
 
 class PostgresDispatches:
@@ -44,7 +34,7 @@ class PostgresDispatches:
 
     async def add(self, new: NewDispatch) -> bool:
         work, audience = new.work, new.work.audience
-        async with _faults():
+        with storage_faults():
             stored = await self._pool.fetch(
                 Q.add_dispatch,
                 work.dispatch_id,
@@ -67,12 +57,12 @@ class PostgresDispatches:
         return bool(stored)
 
     async def find(self, app_id: str, client_ref: str) -> Known | None:
-        async with _faults():
+        with storage_faults():
             row = await self._pool.fetchrow(Q.find_dispatch, app_id, client_ref)
         return None if row is None else Known(row["dispatch_id"], row["content_digest"])
 
     async def get(self, dispatch_id: UUID) -> Dispatch:
-        async with _faults():
+        with storage_faults():
             row = await self._pool.fetchrow(Q.get_dispatch, dispatch_id)
         if row is None:
             raise DispatchNotFound(dispatch_id)
@@ -82,7 +72,7 @@ class PostgresDispatches:
         self, app_id: str, campaign: str, *, after: ListCursor | None, limit: int
     ) -> Sequence[Dispatch]:
         created_at, dispatch_id = after or (None, None)
-        async with _faults():
+        with storage_faults():
             rows = await self._pool.fetch(
                 Q.list_dispatches, app_id, campaign, created_at, dispatch_id, limit
             )
@@ -98,14 +88,14 @@ class PostgresJournal:
     async def claim(
         self, *, owner: UUID, limit: int, term: timedelta, now: datetime
     ) -> Sequence[Shard]:
-        async with _faults():
+        with storage_faults():
             rows = await self._pool.fetch(Q.claim_shards, owner, limit, term, now)
         return [shard_from(row) for row in rows]
 
     async def renew(
         self, owner: UUID, leases: Collection[Lease], *, term: timedelta
     ) -> Collection[Lease]:
-        async with _faults():
+        with storage_faults():
             rows = await self._pool.fetch(
                 Q.renew_leases,
                 owner,
@@ -117,11 +107,12 @@ class PostgresJournal:
         return {Lease(row["dispatch_id"], row["shard_no"], row["epoch"]) for row in rows}
 
     async def leave(self, lease: Lease, *, now: datetime, not_before: datetime) -> bool:
-        async with _faults(), self._pool.acquire() as connection, connection.transaction():
-            await connection.fetch(Q.lock_dispatch, lease.dispatch_id)
-            left = await connection.fetch(Q.leave_shard, *_key(lease), now, not_before)
-            _must_hold(left)
-            return bool(await connection.fetch(Q.finish_dispatch, lease.dispatch_id, now))
+        with storage_faults():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.fetch(Q.lock_dispatch, lease.dispatch_id)
+                left = await connection.fetch(Q.leave_shard, *_key(lease), now, not_before)
+                _must_hold(left)
+                return bool(await connection.fetch(Q.finish_dispatch, lease.dispatch_id, now))
 
     async def open_page(
         self, lease: Lease, resolved: Resolved, entries: Entries, *, now: datetime
@@ -161,23 +152,23 @@ class PostgresJournal:
         await self._write(Q.end_walk, *_key(lease), failure)
 
     async def in_doubt(self, lease: Lease) -> Sequence[Page]:
-        async with _faults():
+        with storage_faults():
             rows = await self._pool.fetch(Q.pages_in_doubt, lease.dispatch_id, lease.shard_no)
         return [page_from(row) for row in rows]
 
     async def due_page(self, lease: Lease, *, now: datetime) -> Page | None:
-        async with _faults():
+        with storage_faults():
             row = await self._pool.fetchrow(Q.due_page, lease.dispatch_id, lease.shard_no, now)
         return None if row is None else page_from(row)
 
     async def backlog(self) -> Backlog:
-        async with _faults():
+        with storage_faults():
             row = await self._pool.fetchrow(Q.backlog)
         return Backlog(*row) if row else Backlog(0, 0, 0)
 
     async def _write(self, query: str, *values: object) -> int:
         """Run a fenced statement: it gives one row while the lease is held, else none."""
-        async with _faults():
+        with storage_faults():
             rows = await self._pool.fetch(query, *values)
         _must_hold(rows)
         number: int = rows[0][0]
@@ -191,12 +182,12 @@ class PostgresOutbox:
         self._pool = pool
 
     async def take(self, limit: int, *, hold: timedelta) -> Sequence[Outcomes]:
-        async with _faults():
+        with storage_faults():
             rows = await self._pool.fetch(Q.take_outcomes, limit, hold)
         return [outcomes_from(row) for row in rows]
 
     async def mark_reported(self, pages: Sequence[Outcomes]) -> None:
-        async with _faults():
+        with storage_faults():
             await self._pool.execute(
                 Q.mark_reported,
                 [page.of.dispatch_id for page in pages],

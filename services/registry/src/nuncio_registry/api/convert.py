@@ -234,6 +234,7 @@ def page_from(page: TargetPage) -> pb.SelectTargetsResponse:
             environments=page.environments,
             tokens=page.tokens,
             web_push_keys=page.web_push_keys,
+            vapid_key_ids=page.vapid_key_ids,
             registered_at=page.registered_at,
         ),
         suppressed=suppressed_from(page.suppressed),

@@ -98,6 +98,7 @@ class SelectedRows(NamedTuple):
     environments: Sequence[int]
     sealed: Sequence[bytes]
     key_ids: Sequence[int]
+    vapid_key_ids: Sequence[str]
     registered_at: Sequence[bytes]
     suppressed: Mapping[Suppression, int]
     matched: int

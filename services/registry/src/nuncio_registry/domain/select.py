@@ -37,6 +37,7 @@ class TargetPage:
     environments: bytes
     tokens: list[bytes]
     web_push_keys: bytes
+    vapid_key_ids: list[str]
     registered_at: list[int]
     suppressed: Mapping[Suppression, int]
     cursor: UUID
@@ -108,12 +109,16 @@ class Select:
         open_, web_push = self._keys.open, Provider.WEB_PUSH.value  # bound once: read for every row
         tokens: list[bytes] = []
         keys: list[bytes] = []
-        columns = zip(rows.ids, rows.sealed, rows.key_ids, rows.providers, strict=True)
-        for id_, sealed, key_id, provider in columns:
+        vapid_key_ids: list[str] = []
+        columns = zip(
+            rows.ids, rows.sealed, rows.key_ids, rows.providers, rows.vapid_key_ids, strict=True
+        )
+        for id_, sealed, key_id, provider, vapid_key_id in columns:
             plaintext = open_(sealed, key_id=key_id, bound_to=bound + id_)
             if provider == web_push:
                 keys.append(plaintext[:WEB_PUSH_KEY_BYTES])
                 plaintext = plaintext[WEB_PUSH_KEY_BYTES:]
+                vapid_key_ids.append(vapid_key_id)
             tokens.append(plaintext)
         return TargetPage(
             installation_ids=b"".join(rows.ids),
@@ -123,6 +128,7 @@ class Select:
             environments=bytes(rows.environments),
             tokens=tokens,
             web_push_keys=b"".join(keys),
+            vapid_key_ids=vapid_key_ids,
             registered_at=_since_1970(rows.registered_at),
             suppressed=rows.suppressed,
             cursor=rows.cursor,

@@ -234,10 +234,10 @@ RETURNING consents_granted, consents_denied;
 SELECT s.suppression, uuid_send(s.installation_id) AS id,
        substring(s.token_hash FOR 16) AS token_ref, s.platform, s.provider, s.environment,
        CASE WHEN s.suppression = 0 THEN s.token_sealed END AS sealed, s.token_key_id,
-       timestamptz_send(s.registered_at) AS registered_at
+       s.vapid_key_id, timestamptz_send(s.registered_at) AS registered_at
   FROM (
          SELECT i.installation_id, i.token_hash, i.platform, i.provider, i.environment,
-                i.token_sealed, i.token_key_id, i.registered_at,
+                i.token_sealed, i.token_key_id, i.vapid_key_id, i.registered_at,
                 CASE WHEN i.token_state <> 1 THEN 2
                      WHEN i.permission = 4 OR (i.permission = 1 AND i.platform <> 2) THEN 3
                      WHEN $4::text <> '' AND $4 <> ALL (i.consents_granted) THEN 4

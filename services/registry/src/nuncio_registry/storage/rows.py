@@ -150,9 +150,9 @@ def selected_from(rows: Sequence[Record]) -> SelectedRows:
     """Rows of `select_targets` as columns of those that may be reached."""
     reasons = Counter(row[0] for row in rows)
     live = [row for row in rows if row[0] == 0]
-    # A page without targets has the same nine columns, all of them empty.
-    _, ids, refs, platforms, providers, environments, sealed, key_ids, registered_at = (
-        zip(*live, strict=True) if live else ((),) * 9
+    # A page without targets has the same ten columns, all of them empty.
+    _, ids, refs, platforms, providers, environments, sealed, key_ids, vapid, registered_at = (
+        zip(*live, strict=True) if live else ((),) * 10
     )
     return SelectedRows(
         ids=ids,
@@ -162,6 +162,7 @@ def selected_from(rows: Sequence[Record]) -> SelectedRows:
         environments=environments,
         sealed=sealed,
         key_ids=key_ids,
+        vapid_key_ids=vapid,
         registered_at=registered_at,
         suppressed={Suppression(reason): n for reason, n in sorted(reasons.items()) if reason},
         matched=len(rows),
