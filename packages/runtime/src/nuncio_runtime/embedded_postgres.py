@@ -76,23 +76,23 @@ class EmbeddedPostgres:
         if not _NAME.fullmatch(name):
             raise ValueError("a name is a lower-case letter, then letters, digits and underscores")
         role = f"nuncio_{name}"
-        await self._ensure_role_and_database(role)
-        connection = await asyncpg.connect(self.admin_dsn(DATABASE))
-        try:
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {role}")
-        finally:
-            await connection.close()
-        return self.dsn(role, DATABASE)
-
-    async def _ensure_role_and_database(self, role: str) -> None:
-        connection = await asyncpg.connect(self.admin_dsn())
-        try:
-            await connection.execute("SELECT pg_advisory_lock($1)", _ROLES_KEY)
+        async with self._alone_in("postgres") as connection:
             if not await connection.fetchval("SELECT to_regrole($1) IS NOT NULL", role):
                 await connection.execute(f"CREATE ROLE {role} LOGIN")
             exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
             if not await connection.fetchval(exists, DATABASE):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
+        async with self._alone_in(DATABASE) as connection:
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {role}")
+        return self.dsn(role, DATABASE)
+
+    @asynccontextmanager
+    async def _alone_in(self, database: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """A superuser's connection; one at a time, since IF NOT EXISTS is no help in a race."""
+        connection = await asyncpg.connect(self.admin_dsn(database))
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", _ROLES_KEY)
+            yield connection
         finally:
             await connection.close()
 

@@ -103,9 +103,10 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        # Clients may ask whether we are alive as often as `client.connect` does.
+        # Clients may ask whether we are alive, also when idle, oftener than `client.connect` does:
+        # gRPC's own limit is five minutes, and it ends the connections of those who ask sooner.
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         # A port that is taken is an error, not a second server on the same port.
         ("grpc.so_reuseport", 0),
     ]
