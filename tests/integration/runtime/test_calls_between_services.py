@@ -225,11 +225,11 @@ async def test_a_cancelled_call_is_cancelled_at_the_server() -> None:
 async def test_outgoing_calls_get_what_is_left_of_the_callers_time() -> None:
     class Asking(Echo):
         async def say(self, _request: Any, _context: Any) -> Any:
-            return Words(text=str(remaining(margin=1)))
+            return Words(text=str(remaining(margin=20)))
 
     async with running([mount(Asking())]) as address, connect(address) as channel:
-        left = float((await EchoStub(channel).Say(Words(), timeout=5)).text)
-    assert 3 < left <= 4
+        left = float((await EchoStub(channel).Say(Words(), timeout=60)).text)
+    assert 30 < left < 40.5  # 60 less 20, less the way here; gRPC rounds what it sends.
 
 
 async def test_request_and_trace_ids_travel_from_service_to_service() -> None:
