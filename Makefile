@@ -14,14 +14,17 @@ WORKERS ?= 2
         type unit test itest e2e bench check demo up clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 # --- set-up ------------------------------------------------------------------------------------
 
 setup: $(VENV)/.installed  ## Make .venv and install everything into it (again only on change)
 
 $(VENV)/.third-party: requirements.lock
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing third-party packages (once, about a minute) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	  --requirement requirements.lock
@@ -33,12 +36,15 @@ $(VENV)/.installed: $(VENV)/.third-party $(MEMBERS:%=%/pyproject.toml)
 	  --no-build-isolation $(MEMBERS:%=--editable %)
 	@touch $@
 
-lock:  ## Resolve requirements.in into requirements.lock (needs uv)
-	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links \
-	  $(foreach m,protos runtime simulator cli registry targeting dispatcher feedback,--no-emit-package nuncio-$(m)) \
-	  requirements.in --output-file requirements.lock
+	  $(foreach m,$(notdir $(MEMBERS)),--no-emit-package nuncio-$(m))
+
+lock:  ## Resolve requirements*.in into requirements*.lock (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	@$(COMPILE) requirements.in --output-file requirements.lock
+	@$(COMPILE) requirements-services.in --constraint requirements.lock \
+	  --output-file requirements-services.lock
 
 # --- contracts ---------------------------------------------------------------------------------
 
@@ -104,7 +110,7 @@ demo: setup  ## Start everything, import 10,000 installations, send two campaign
 	@$(BIN)/nuncio demo
 
 up: setup  ## Start everything on this machine, with the simulator, until Ctrl-C
-	@$(BIN)/nuncio up
+	@$(BIN)/nuncio up --with-simulator
 
 BENCH ?= main-road
 bench: setup  ## Run a benchmark: make bench BENCH=main-road
