@@ -56,17 +56,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A segment is used by another one and cannot be deleted. Metadata: appId, segment, usedBy."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 14
     """The database cannot be reached now; google.rpc.RetryInfo says when to try again."""
-    ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 15
-    """The service is shutting down; try again on another connection."""
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 16
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 15
     """A fault of ours. Metadata: correlationId, to be found in the service's log."""
-    ERROR_REASON_SCHEMA_TOO_OLD: _ErrorReason.ValueType  # 17
+    ERROR_REASON_SCHEMA_TOO_OLD: _ErrorReason.ValueType  # 16
     """The database schema is older than the service needs: migrations have to run first."""
-    ERROR_REASON_MESSAGE_INVALID: _ErrorReason.ValueType  # 18
+    ERROR_REASON_MESSAGE_INVALID: _ErrorReason.ValueType  # 17
     """A message cannot be delivered by a provider that it would have to go through.
     google.rpc.BadRequest names the field and the limit.
     """
-    ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 19
+    ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 18
     """An upstream nuncio service cannot be reached now. Metadata: service."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -106,16 +104,14 @@ ERROR_REASON_SEGMENT_IN_USE: ErrorReason.ValueType  # 13
 """A segment is used by another one and cannot be deleted. Metadata: appId, segment, usedBy."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 14
 """The database cannot be reached now; google.rpc.RetryInfo says when to try again."""
-ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 15
-"""The service is shutting down; try again on another connection."""
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 16
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 15
 """A fault of ours. Metadata: correlationId, to be found in the service's log."""
-ERROR_REASON_SCHEMA_TOO_OLD: ErrorReason.ValueType  # 17
+ERROR_REASON_SCHEMA_TOO_OLD: ErrorReason.ValueType  # 16
 """The database schema is older than the service needs: migrations have to run first."""
-ERROR_REASON_MESSAGE_INVALID: ErrorReason.ValueType  # 18
+ERROR_REASON_MESSAGE_INVALID: ErrorReason.ValueType  # 17
 """A message cannot be delivered by a provider that it would have to go through.
 google.rpc.BadRequest names the field and the limit.
 """
-ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 19
+ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 18
 """An upstream nuncio service cannot be reached now. Metadata: service."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -28,7 +28,9 @@ class _SuppressionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sup
     SUPPRESSION_REASON_UNSPECIFIED: _SuppressionReason.ValueType  # 0
     """Not set. Never sent."""
     SUPPRESSION_REASON_NOT_FOUND: _SuppressionReason.ValueType  # 1
-    """Named explicitly, but not in the registry: never registered, or erased."""
+    """Named explicitly, but not in the registry (never registered, or erased); or to be tried again,
+    but not in the audience any more.
+    """
     SUPPRESSION_REASON_INACTIVE_TOKEN: _SuppressionReason.ValueType  # 2
     """No live token: invalidated, expired or replaced."""
     SUPPRESSION_REASON_NO_PERMISSION: _SuppressionReason.ValueType  # 3
@@ -54,7 +56,9 @@ class SuppressionReason(_SuppressionReason, metaclass=_SuppressionReasonEnumType
 SUPPRESSION_REASON_UNSPECIFIED: SuppressionReason.ValueType  # 0
 """Not set. Never sent."""
 SUPPRESSION_REASON_NOT_FOUND: SuppressionReason.ValueType  # 1
-"""Named explicitly, but not in the registry: never registered, or erased."""
+"""Named explicitly, but not in the registry (never registered, or erased); or to be tried again,
+but not in the audience any more.
+"""
 SUPPRESSION_REASON_INACTIVE_TOKEN: SuppressionReason.ValueType  # 2
 """No live token: invalidated, expired or replaced."""
 SUPPRESSION_REASON_NO_PERMISSION: SuppressionReason.ValueType  # 3

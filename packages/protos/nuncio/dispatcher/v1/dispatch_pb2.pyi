@@ -252,7 +252,7 @@ class RejectedCount(_message.Message):
     provider: _provider_pb2.Provider.ValueType
     """The provider."""
     reason: _builtins.str
-    """The provider's reason, such as "Unregistered", or ours, such as "NO_CREDENTIAL"."""
+    """The provider's reason, such as "Unregistered", or ours, such as "ENDPOINT_NOT_ALLOWED"."""
     count: _builtins.int
     """How many."""
     token_dead: _builtins.bool

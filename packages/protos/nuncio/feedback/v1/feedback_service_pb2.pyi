@@ -139,6 +139,7 @@ class OutcomeCount(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
     platform: _provider_pb2.Platform.ValueType
     """The platform."""
     provider: _provider_pb2.Provider.ValueType
@@ -149,6 +150,8 @@ class OutcomeCount(_message.Message):
     """The provider's reason; empty for accepted."""
     count: _builtins.int
     """How many."""
+    test: _builtins.bool
+    """Whether they are outcomes of tests."""
     def __init__(
         self,
         *,
@@ -157,10 +160,11 @@ class OutcomeCount(_message.Message):
         verdict: _outcome_pb2.Verdict.ValueType = ...,
         reason: _builtins.str = ...,
         count: _builtins.int = ...,
+        test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "platform", b"platform", "provider", b"provider", "reason", b"reason", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "platform", b"platform", "provider", b"provider", "reason", b"reason", "test", b"test", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,6 +35,7 @@ class ResolveAudienceRequest(_message.Message):
     RANGE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    ONLY_FIELD_NUMBER: _builtins.int
     app_id: _builtins.str
     """The app."""
     purpose: _builtins.str
@@ -53,6 +54,12 @@ class ResolveAudienceRequest(_message.Message):
     def range(self) -> _target_pb2.KeyRange:
         """Part of the keys: the shard. Unset: all."""
 
+    @_builtins.property
+    def only(self) -> _audience_pb2.InstallationSet:
+        """Only those of the audience that are among these installations: who is to be tried again, if the
+        audience still has them. The others of these count as NOT_FOUND. Unset: all of the audience.
+        """
+
     def __init__(
         self,
         *,
@@ -63,10 +70,11 @@ class ResolveAudienceRequest(_message.Message):
         range: _target_pb2.KeyRange | None = ...,
         cursor: _builtins.bytes = ...,
         page_size: _builtins.int = ...,
+        only: _audience_pb2.InstallationSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "range", b"range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "only", b"only", "range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "audience", b"audience", "cursor", b"cursor", "dispatch_id", b"dispatch_id", "page_size", b"page_size", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "audience", b"audience", "cursor", b"cursor", "dispatch_id", b"dispatch_id", "only", b"only", "page_size", b"page_size", "purpose", b"purpose", "range", b"range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
