@@ -3,9 +3,13 @@
 import asyncio
 import json
 import ssl
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
 
 from nuncio_simulator.client import AdminClient, AdminError
@@ -17,7 +21,7 @@ from nuncio_simulator.process import (
 )
 
 
-async def test_a_restart_in_the_same_folder_is_the_same_outside_world(tmp_path: Path) -> None:
+async def test_a_restart_in_the_same_folder_has_the_same_keys_and_tokens(tmp_path: Path) -> None:
     worlds = []
     for _ in range(2):
         async with start_simulator(tmp_path, dead_share=0, slow_share=0.5) as simulator:
@@ -25,6 +29,44 @@ async def test_a_restart_in_the_same_folder_is_the_same_outside_world(tmp_path: 
             tokens = (await simulator.admin.mint(ProviderName.APNS, 5)).tokens
             worlds.append((tokens, [path.read_bytes() for path in files]))
     assert worlds[0] == worlds[1]
+
+
+async def test_a_restart_forgets_what_happened_to_tokens(tmp_path: Path) -> None:
+    shares = Shares(dead=0, throttled=0, slow=0)
+    async with start_simulator(tmp_path) as simulator:
+        [token] = (await simulator.admin.mint(ProviderName.APNS, 1, shares=shares)).tokens
+        await simulator.admin.kill([token])
+        assert (await push(simulator, token)).status_code == 410
+    async with start_simulator(tmp_path) as simulator:
+        assert (await push(simulator, token)).status_code == 200
+        assert (await simulator.admin.ledger(ProviderName.APNS)).accepted == 1
+
+
+async def push(simulator: Simulator, token: str) -> httpx.Response:
+    """An alert to the token."""
+    apns = simulator.apns
+    claims = {"iss": apns.team_id, "iat": int(time.time())}
+    key = apns.key_file.read_text()
+    bearer = jwt.encode(claims, key, algorithm="ES256", headers={"kid": apns.key_id})
+    headers = {"authorization": f"bearer {bearer}", "apns-topic": apns.topics[0]}
+    trust = ssl.create_default_context(cafile=str(simulator.ca_file))
+    async with httpx.AsyncClient(http2=True, verify=trust, trust_env=False) as http2:
+        url = f"{apns.origin}/3/device/{token}"
+        return await http2.post(url, headers=headers, json={"aps": {"alert": "hello"}})
+
+
+async def test_thousands_of_tokens_are_killed_in_one_call(simulator: Simulator) -> None:
+    tokens = (await simulator.admin.mint(ProviderName.APNS, 2_000)).tokens
+    await simulator.admin.kill(tokens)
+    await simulator.admin.revive(tokens)
+
+
+def test_starting_it_from_python_does_not_import_the_server() -> None:
+    program = "import sys, nuncio_simulator.process; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    imported = set(found.stdout.decode().split())
+    assert "nuncio_simulator.process" in imported
+    assert not imported & {"nuncio_simulator.app", "cryptography", "jwt", "uvloop"}
 
 
 def test_its_files_are_for_its_owner_only(folder: Path) -> None:

@@ -238,7 +238,19 @@ def test_a_new_jwt_after_20_minutes_is_welcome(world: World) -> None:
 
 def test_the_sandbox_adds_its_own_id_and_refuses_tokens_of_production() -> None:
     sandbox = World(sandbox=True)
+    token = sandbox.mint(ProviderName.APNS, environment="sandbox")
+    accepted = send(sandbox, alert(sandbox, token))
+    assert accepted.reply.status == 200
+    headers = dict(accepted.reply.headers)
+    assert headers.keys() == {b"apns-id", b"apns-unique-id"}
+    assert UUID.fullmatch(headers[b"apns-unique-id"])
+    assert headers[b"apns-unique-id"] != headers[b"apns-id"]
     assert send(sandbox, alert(sandbox, sandbox.mint(ProviderName.APNS))).reason == "BadDeviceToken"
+
+
+def test_production_refuses_tokens_of_the_sandbox(world: World) -> None:
+    token = world.mint(ProviderName.APNS, environment="sandbox")
+    assert send(world, alert(world, token)).reason == "BadDeviceToken"
 
 
 @pytest.mark.parametrize(

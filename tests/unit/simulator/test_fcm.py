@@ -1,5 +1,6 @@
 """What FCM accepts and refuses, and in which shapes."""
 
+import random
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,7 +9,10 @@ import orjson
 import pytest
 
 from nuncio_simulator import fcm_errors
-from nuncio_simulator.contract import Fault, FaultKind, Platform, ProviderName
+from nuncio_simulator.contract import AnswerCount, Fault, FaultKind, Platform, ProviderName
+from nuncio_simulator.faults import Faults
+from nuncio_simulator.front import Front
+from nuncio_simulator.ledger import VALIDATED, Ledger
 from nuncio_simulator.provider import Result
 from nuncio_simulator.wire import Request
 from tests.unit.simulator.world import DEAD, MAIL, THROTTLED, TOKEN_URI, World, new_rsa_key, post
@@ -60,9 +64,57 @@ def test_a_message_by_the_schema_is_accepted(world: World, message: dict[str, An
     assert send(world, message).reason == ""
 
 
-def test_validate_only_gives_a_fake_id(world: World) -> None:
-    result = send(world, {"topic": "news"}, validate_only=True)
-    assert result.accepted_id == "projects/p1/messages/fake_message_id"
+def test_validate_only_gives_a_fake_id_and_takes_nothing(world: World) -> None:
+    token = world.mint(ProviderName.FCM)
+    ledger = Ledger()
+    front = Front(world.fcm, faults=Faults(dice=random.Random(1)), ledger=ledger)  # noqa: S311
+    for options in ({"validate_only": True}, {"validateOnly": True}):
+        body = orjson.dumps({"message": {"token": token.text}, **options})
+        reply = front.answer(request_with(world, body)).reply
+        assert reply is not None
+        assert reply.status == 200
+        assert orjson.loads(reply.body) == {"name": "projects/p1/messages/fake_message_id"}
+    view = ledger.view(ProviderName.FCM, detail=True)
+    assert (view.accepted, view.accepted_ids, view.tokens) == (0, {}, {})
+    assert view.answers == [AnswerCount(status=200, reason=VALIDATED, count=2)]
+
+
+def test_validate_only_that_is_false_takes_the_message(world: World) -> None:
+    assert send(world, {"topic": "news"}, validate_only=False).accepted_id
+
+
+def test_validate_only_refuses_what_a_send_would(world: World) -> None:
+    token = world.mint(ProviderName.FCM, DEAD)
+    assert send(world, {"token": token.text}, validate_only=True).reason == "UNREGISTERED"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"color": "red"}, 'Unknown name "color": Cannot find field.'),
+        ({"token": "a"}, 'Unknown name "token": Cannot find field.'),
+        ({"validate_only": "yes"}, "Invalid value at 'validate_only'"),
+    ],
+)
+def test_a_name_beside_the_message_that_fcm_does_not_know_is_refused(
+    world: World, options: dict[str, Any], text: str
+) -> None:
+    error = error_of(send(world, {"topic": "news"}, **options))
+    assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
+    assert text in error["message"]
+
+
+def test_an_unknown_name_within_the_message_is_named_with_its_place(world: World) -> None:
+    error = error_of(send(world, {"topic": "news", "color": "red"}))
+    assert "Unknown name \"color\" at 'message': Cannot find field." in error["message"]
+
+
+@pytest.mark.parametrize("depth", [97, 98, 300, 900, 2_000])
+def test_json_may_nest_100_deep(world: World, depth: int) -> None:
+    nested = b'{"a":' * depth + b"1" + b"}" * depth
+    body = b'{"message":{"topic":"news","apns":{"payload":%s}}}' % nested
+    result = world.fcm.answer(request_with(world, body), world.fcm.open())
+    assert result.reply.status == (200 if depth <= 97 else 400)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +270,8 @@ class TestTokenEndpoint:
         [
             ({"iss": "someone"}, "invalid_grant"),
             ({"aud": "https://example.com/token"}, "invalid_grant"),
+            ({"aud": [TOKEN_URI]}, "invalid_grant"),
+            ({"aud": {"url": TOKEN_URI}}, "invalid_grant"),
             ({"scope": "https://example.com/none"}, "invalid_scope"),
             ({"exp": 2**40}, "invalid_grant"),
             ({"exp": 1}, "invalid_grant"),

@@ -1,7 +1,6 @@
 """An HTTP/2 connection, byte for byte, against hyper-h2 as the client."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from h2.config import H2Configuration
@@ -19,7 +18,8 @@ from h2.settings import SettingCodes
 
 from nuncio_simulator.h2headers import is_well_formed
 from nuncio_simulator.h2server import H2Protocol, Profile
-from nuncio_simulator.wire import Answer, Connection, GoAway, Reply, Request
+from nuncio_simulator.wire import Answer, Connection, GoAway, Reply
+from tests.unit.simulator.connections import MemoryTransport, Talk
 
 HEADERS = [
     (b":method", b"POST"),
@@ -28,44 +28,6 @@ HEADERS = [
     (b":authority", b"localhost"),
 ]
 OK = Answer(Reply(200))
-
-
-class MemoryTransport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.out = bytearray()
-        self.closed = False
-        self.written = asyncio.Event()
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.out += data
-        self.written.set()
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = True
-
-
-class Talk:
-    """A conversation that answers as told, one answer per request, the last one for ever."""
-
-    def __init__(self, *answers: Answer, stream_limit: int = 100) -> None:
-        self.answers = list(answers)
-        self.stream_limit = stream_limit
-        self.requests: list[Request] = []
-        self.after: Callable[[], None] = lambda: None
-
-    def answer(self, request: Request) -> Answer:
-        self.requests.append(request)
-        self.after()
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 class Client:
@@ -92,8 +54,8 @@ class Client:
         self.transport.out.clear()
         return seen
 
-    def open(self, stream_id: int, body: bytes = b"{}") -> None:
-        self.h2.send_headers(stream_id, HEADERS)
+    def open(self, stream_id: int, body: bytes = b"{}", *, method: bytes = b"POST") -> None:
+        self.h2.send_headers(stream_id, [(b":method", method), *HEADERS[1:]])
         self.h2.send_data(stream_id, body, end_stream=True)
 
 
@@ -230,6 +192,30 @@ def test_a_body_waits_for_the_clients_window() -> None:
     assert kinds(events, StreamEnded) == []
     client.h2.increment_flow_control_window(40, 1)
     assert kinds(client.exchange(), StreamEnded) == [1]
+
+
+def test_a_body_waits_though_the_client_makes_its_window_smaller() -> None:
+    client = Client(Talk(Answer(Reply(200, (), b"x" * 100))))
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 60})
+    client.exchange()
+    client.exchange()
+    client.open(1)
+    client.exchange()
+    client.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 30})
+    client.exchange()
+    client.exchange()
+    client.h2.increment_flow_control_window(69, 1)
+    assert kinds(client.exchange(), StreamEnded) == []
+    client.h2.increment_flow_control_window(1, 1)
+    assert kinds(client.exchange(), StreamEnded) == [1]
+
+
+def test_head_is_answered_without_a_body() -> None:
+    client = Client(Talk(Answer(Reply(404, (), b"x"))))
+    client.open(1, method=b"HEAD")
+    events = client.exchange()
+    assert kinds(events, ResponseReceived) == kinds(events, StreamEnded) == [1]
+    assert kinds(events, DataReceived) == []
 
 
 def test_a_success_may_come_in_two_data_frames() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from nuncio_simulator.contract import (
     Fault,
@@ -85,6 +86,34 @@ def test_some_die_before_the_given_time_and_some_after() -> None:
     assert all(around - 30 * DAY <= moment < 1e9 for moment in times)
     before = sum(moment < around for moment in times)
     assert 150 < before < 250
+
+
+def test_nothing_dies_before_1970_though_that_is_asked_for() -> None:
+    shares = Shares(dead=1, dead_before=0.5, throttled=0, slow=0)
+    tokens = mint(ProviderName.APNS, 50, shares=shares, around=DAY)
+    assert all(token.label.dead_since > 0 for token in tokens)
+
+
+@pytest.mark.parametrize("moment", [-1.0, 2.0**32, float("inf"), float("nan")])
+def test_times_that_cannot_be_are_refused(moment: float) -> None:
+    with pytest.raises(ValidationError):
+        TokenBatch(tokens=[], dead_since=moment)
+    with pytest.raises(ValidationError):
+        MintRequest(provider=ProviderName.APNS, count=1, around=moment)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"headers": {"a:b": "c"}},
+        {"headers": {"a": "b\r\nc: d"}},
+        {"retry_after": "soon\r\nc: d"},
+        {"last_stream_id": 2**31},
+    ],
+)
+def test_a_fault_that_cannot_be_written_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Fault.model_validate({"provider": "fcm", "kind": "answer", **wrong})
 
 
 def test_shares_beyond_one_are_refused() -> None:

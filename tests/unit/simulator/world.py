@@ -11,7 +11,7 @@ from nuncio_simulator import base64url
 from nuncio_simulator.aes128gcm import public_point
 from nuncio_simulator.apns import Apns, ApnsRules
 from nuncio_simulator.apns_auth import BearerChecks
-from nuncio_simulator.contract import MintRequest, Platform, ProviderName, Shares
+from nuncio_simulator.contract import Environment, MintRequest, Platform, ProviderName, Shares
 from nuncio_simulator.fcm import Fcm
 from nuncio_simulator.oauth import AccessTokens, OAuth
 from nuncio_simulator.population import Population
@@ -80,11 +80,16 @@ class World:
         self.webpush = WebPush(ORIGIN, vapid=vapid, population=self.population)
 
     def mint(
-        self, provider: ProviderName, shares: Shares = ALIVE, *, platform: Platform | None = None
+        self,
+        provider: ProviderName,
+        shares: Shares = ALIVE,
+        *,
+        platform: Platform | None = None,
+        environment: Environment = "production",
     ) -> Known:
         """One token."""
         request = MintRequest.model_validate(
-            {"provider": provider, "count": 1, "platform": platform}
+            {"provider": provider, "count": 1, "platform": platform, "environment": environment}
         )
         [token] = self.population.mint(request, shares)
         return token

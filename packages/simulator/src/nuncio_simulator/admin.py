@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ValidationError
 
@@ -68,12 +68,12 @@ class Admin:
 
     def answer(self, request: Request) -> Answer:
         """200 with JSON, 204, or 400/404 with {"error": …}."""
-        url = urlsplit(request.path.decode("latin-1"))
-        route = self._routes.get((request.method, url.path))
+        path, _, query = request.path.decode("latin-1").partition("?")
+        route = self._routes.get((request.method, path))
         if route is None:
             return Answer(json_reply(404, {"error": "no such route"}))
         try:
-            found = route(request.body, parse_qs(url.query))
+            found = route(request.body, parse_qs(query))
         except ValidationError as error:
             problems = error.errors(include_input=False, include_url=False, include_context=False)
             return Answer(json_reply(400, {"error": "bad input", "problems": problems}))

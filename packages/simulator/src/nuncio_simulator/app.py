@@ -26,17 +26,17 @@ from nuncio_simulator.h2server import Profile
 from nuncio_simulator.ledger import Ledger
 from nuncio_simulator.listener import LOOPBACK, Site, bind, listen, tls_context
 from nuncio_simulator.oauth import AccessTokens, OAuth
-from nuncio_simulator.options import Options
+from nuncio_simulator.options import DESCRIPTION, Options
 from nuncio_simulator.population import Population
 from nuncio_simulator.provider import Provider, V
 from nuncio_simulator.vapid import VapidChecks
 from nuncio_simulator.webpush import WebPush
 from nuncio_simulator.wire import Answer, Connection, Conversation, Request
 
-DESCRIPTION: Final = "simulator.json"
 VAPID_SUBJECT: Final = "mailto:push@example.com"
 STOP_SECONDS: Final = 2.0
 ADMIN: Final = "admin"
+ADMIN_BODY_LIMIT: Final = 1 << 24  # bytes: some 50,000 of the longest tokens
 APNS_PROFILE: Final = Profile(unindexed=frozenset({b"apns-id", b"apns-unique-id"}))
 # A success in two DATA frames, the second one empty, has been seen from FCM.
 FCM_PROFILE: Final = Profile(header_list_size=16_384, split_end=True)
@@ -206,7 +206,7 @@ def _admin_site(options: Options, world: _World, live: Live) -> Site:
             ProviderName(name): len(open_ones) for name, open_ones in live.items() if name != ADMIN
         },
     )
-    return Site(lambda: admin, profile=None, http1=True)
+    return Site(lambda: admin, profile=None, http1=True, body_limit=ADMIN_BODY_LIMIT)
 
 
 def _describe(options: Options, credentials: Credentials, ports: Ports) -> dict[str, Any]:

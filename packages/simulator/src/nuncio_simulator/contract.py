@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Environment = Literal["production", "sandbox"]
 Share = Annotated[float, Field(ge=0, le=1)]
+UnixTime = Annotated[float, Field(ge=0, lt=2**32, allow_inf_nan=False)]
+"""Seconds. A token keeps its time of death in 4 bytes."""
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderText = Annotated[str, Field(pattern=r"^([!-~]([ -~]*[!-~])?)?$")]
 
 
 class Model(BaseModel):
@@ -75,8 +79,8 @@ class MintRequest(Model):
     """APNs: the app's bundle id. Default: the first topic."""
     vapid_public_key: str | None = None
     """Web Push: the key the subscriptions are bound to, base64url. Default: the simulator's."""
-    around: float | None = None
-    """Unix seconds. The dead die some before and some after it."""
+    around: UnixTime | None = None
+    """The dead die some before and some after it."""
 
 
 class Subscription(Model):
@@ -136,17 +140,17 @@ class Fault(Model):
     reason: str | None = None
     """The provider's own word: an APNs reason, a name from fcm_errors.REFUSALS, a Web Push
     Problem. For goaway: the reason in the debug data."""
-    retry_after: int | str | None = None
+    retry_after: int | HeaderText | None = None
     """Seconds, or an HTTP date."""
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, HeaderText] = {}
     """Added to the refusal, such as the location of a redirect."""
     code: int = Field(default=2, ge=0, le=0xFFFF_FFFF)
     """Of RST_STREAM; 2 is INTERNAL_ERROR."""
     after_streams: int = Field(default=0, ge=0)
     """goaway: requests of the connection that are answered first."""
-    last_stream_id: int | None = Field(default=None, ge=0)
+    last_stream_id: int | None = Field(default=None, ge=0, lt=2**31)
     """goaway: default is the last answered stream."""
-    latency_ms: int = Field(default=1_000, ge=0)
+    latency_ms: int = Field(default=1_000, ge=0, le=86_400_000)
     after_accept: bool = False
     """no_answer, reset, close: the provider takes the message, then fails to say so."""
 
@@ -161,8 +165,8 @@ class TokenBatch(Model):
     """Tokens or endpoints to kill or revive."""
 
     tokens: list[str] = Field(repr=False)
-    dead_since: float | None = None
-    """Unix seconds; default: now."""
+    dead_since: UnixTime | None = None
+    """Default: now."""
 
 
 class AnswerCount(Model):
@@ -170,6 +174,7 @@ class AnswerCount(Model):
 
     status: int
     reason: str
+    """Empty: accepted. validate_only: FCM found the message good and did not take it."""
     count: int
 
 

@@ -45,7 +45,7 @@ class Credentials:
 
 
 def prepare(folder: Path, *, project: str, token_uri: str, seed: int | None) -> Credentials:
-    """Make what the folder lacks and read the rest, so that a restart is the same outside world.
+    """Make what the folder lacks and read the rest, so that a restart has the same keys and seed.
 
     Every file is for its owner only. A seed that is given replaces the kept one.
     """

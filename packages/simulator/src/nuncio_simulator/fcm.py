@@ -12,6 +12,7 @@ from nuncio_simulator import fcm_errors
 from nuncio_simulator.contract import Fault, FaultKind, Platform, ProviderName
 from nuncio_simulator.fcm_message import (
     has_wrong_apple_priority,
+    is_too_deep,
     is_too_large,
     snake_case,
     violations,
@@ -65,10 +66,10 @@ class Fcm:
         if body is None:
             reply = fcm_errors.error_reply(400, "Invalid JSON payload received. Unexpected token.")
             return Result(reply, "INVALID_ARGUMENT")
-        message = body["message"]
-        found = violations(message)
+        found = violations(body)
         if found:
             return _field_refusal(found)
+        message = body["message"]
         if is_too_large(message):
             return _refusal("INVALID_ARGUMENT_BARE")
         return self._deliver(message, validate_only=body.get("validate_only") is True)
@@ -126,17 +127,22 @@ class Fcm:
         name = f"projects/{self._project}/messages/{message_id}"
         delay = self._population.delay(token) if token is not None else 0.0
         return Result(
-            json_reply(200, {"name": name}), accepted_id=name, token=_text(token), delay=delay
+            json_reply(200, {"name": name}),
+            accepted_id="" if validate_only else name,
+            token=_text(token),
+            delay=delay,
         )
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:
-    """The request in snake_case, with a message; None when it is no JSON object."""
+    """The request in snake_case, with a message; None when it is no JSON object or too deep."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    return {"message": None, **snake_case(body)} if isinstance(body, dict) else None
+    if not isinstance(body, dict) or is_too_deep(body):
+        return None
+    return {"message": None, **snake_case(body)}
 
 
 def _refusal(reason: str) -> Result:

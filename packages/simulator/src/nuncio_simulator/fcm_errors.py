@@ -44,8 +44,11 @@ def apns_error(status: int, reason: str) -> dict[str, Any]:
 
 
 def bad_request(violations: list[tuple[str, str]]) -> dict[str, Any]:
-    """The detail that names fields and what is wrong with them."""
-    fields = [{"field": field, "description": text} for field, text in violations]
+    """The detail that names fields and what is wrong with them; the request itself has no name."""
+    fields = [
+        {"field": field, "description": text} if field else {"description": text}
+        for field, text in violations
+    ]
     return {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": fields}
 
 

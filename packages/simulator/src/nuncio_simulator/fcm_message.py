@@ -18,6 +18,7 @@ FORBIDDEN_KEYS: Final = {"from", "message_type"}
 FORBIDDEN_PREFIXES: Final = ("google.", "gcm.notification.")
 TOPIC: Final = re.compile(r"[a-zA-Z0-9\-_.~%]{1,900}")
 LABEL: Final = re.compile(r"[a-zA-Z0-9\-_.~%]{1,50}")
+MAX_DEPTH: Final = 100  # objects and lists inside one another: protobuf's own limit for JSON
 DURATION: Final = re.compile(r"([0-9]+)(\.[0-9]{1,9})?s")
 CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
@@ -76,11 +77,16 @@ def _fields(known: dict[str, Check]) -> Check:
             return
         for key, item in value.items():
             if key not in known:
-                yield path, f"Invalid JSON payload received. Unknown name \"{key}\" at '{path}'"
+                yield path, _unknown(key, path)
             else:
-                yield from known[key](f"{path}.{key}", item)
+                yield from known[key](f"{path}.{key}" if path else key, item)
 
     return check
+
+
+def _unknown(name: str, path: str) -> str:
+    where = f" at '{path}'" if path else ""
+    return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
 
 
 def _data(path: str, value: Any) -> Iterator[Violation]:
@@ -173,12 +179,28 @@ MESSAGE: Final = _fields(
         "fcm_options": _fields(FCM_OPTIONS),
     }
 )
+REQUEST: Final = _fields({"message": MESSAGE, "validate_only": BOOL})
 # Below these names keys are the sender's own and keep their spelling.
 FREE: Final = {"data", "headers", "payload"}
 
 
+def is_too_deep(value: Any) -> bool:
+    """Whether JSON nests further than FCM reads it; does not nest itself, however deep it is."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def snake_case(value: Any) -> Any:
-    """The message with its field names as in the schema; proto JSON takes lowerCamelCase too."""
+    """The request with its field names as in the schema; proto JSON takes lowerCamelCase too."""
     if isinstance(value, list):
         return [snake_case(item) for item in value]
     if not isinstance(value, dict):
@@ -190,9 +212,10 @@ def snake_case(value: Any) -> Any:
     return {key: item if key in FREE else snake_case(item) for key, item in named.items()}
 
 
-def violations(message: Any) -> list[Violation]:
-    """What is wrong with a message in snake_case, field by field."""
-    found = list(MESSAGE("message", message))
+def violations(request: dict[str, Any]) -> list[Violation]:
+    """What is wrong with a request in snake_case that has a message, field by field."""
+    found = list(REQUEST("", request))
+    message = request["message"]
     if not isinstance(message, dict):
         return found
     if sum(target in message for target in TARGETS) != 1:

@@ -76,6 +76,9 @@ class Front(Generic[V]):
         if result.reason:
             self._ledger.refuse(name, status=status, reason=result.reason, token=result.token)
             return
+        if not result.accepted_id:
+            self._ledger.validate(name, status=status)
+            return
         self._ledger.accept(name, status=status, accepted_id=result.accepted_id, token=result.token)
         if result.plaintext is not None:
             self._ledger.read_plaintext(name, result.plaintext)

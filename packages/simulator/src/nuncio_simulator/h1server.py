@@ -8,7 +8,15 @@ from typing import cast
 
 import h11
 
-from nuncio_simulator.wire import BODY_LIMIT, Answer, Connection, Conversation, Reply, Request
+from nuncio_simulator.wire import (
+    BODY_LIMIT,
+    Answer,
+    Connection,
+    Conversation,
+    Reply,
+    Request,
+    carries_body,
+)
 
 
 class H1Protocol(asyncio.Protocol):
@@ -16,7 +24,11 @@ class H1Protocol(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, conversation: Conversation, live: set[Connection]) -> None:
+    def __init__(
+        self, conversation: Conversation, live: set[Connection], *, body_limit: int = BODY_LIMIT
+    ) -> None:
+        """body_limit: bytes kept of a request body."""
+        self._body_limit = body_limit
         self._conversation = conversation
         self._live = live
         self._h11 = h11.Connection(h11.SERVER)
@@ -34,17 +46,28 @@ class H1Protocol(asyncio.Protocol):
             self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        try:
-            self._h11.receive_data(data)
-            self._advance()
-        except h11.RemoteProtocolError:
-            self._transport.abort()
+        self._h11.receive_data(data)
+        self._advance()
 
     def close(self) -> None:
         """End the connection; HTTP/1.1 has no word for it."""
         self._transport.close()
 
     def _advance(self) -> None:
+        try:
+            self._read()
+        except h11.RemoteProtocolError as error:
+            self._turn_away(error.error_status_hint)
+
+    def _turn_away(self, status: int) -> None:
+        """Say what is wrong with a malformed request, unless its answer has begun, and end."""
+        if self._h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            headers = [(b"connection", b"close"), (b"content-length", b"0")]
+            response = h11.Response(status_code=status, headers=headers)
+            self._transport.write(self._h11.send(response) or b"")
+        self._transport.close()
+
+    def _read(self) -> None:
         while True:
             event = self._h11.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
@@ -53,7 +76,7 @@ class H1Protocol(asyncio.Protocol):
                 self._head = event
                 self._body.clear()
             elif isinstance(event, h11.Data):
-                self._body.extend(event.data[: BODY_LIMIT - len(self._body)])
+                self._body.extend(event.data[: self._body_limit - len(self._body)])
             elif isinstance(event, h11.EndOfMessage):
                 self._obey(self._conversation.answer(self._request()))
             elif isinstance(event, h11.ConnectionClosed):
@@ -83,9 +106,13 @@ class H1Protocol(asyncio.Protocol):
         self._advance()
 
     def _send(self, reply: Reply) -> None:
-        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        head = cast("h11.Request", self._head)
+        headers, body = list(reply.headers), b""
+        if carries_body(head.method, reply.status):
+            body = reply.body
+            headers.append((b"content-length", b"%d" % len(body)))
         response = h11.Response(status_code=reply.status, headers=headers)
-        out = [self._h11.send(response), self._h11.send(h11.Data(data=reply.body))]
+        out = [self._h11.send(response), self._h11.send(h11.Data(data=body))]
         out.append(self._h11.send(h11.EndOfMessage()))
         self._transport.write(b"".join(part for part in out if part))
         if self._h11.our_state is h11.MUST_CLOSE:

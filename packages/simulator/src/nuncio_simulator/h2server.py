@@ -33,6 +33,7 @@ from nuncio_simulator.wire import (
     Conversation,
     GoAway,
     Reply,
+    carries_body,
     read_request,
 )
 
@@ -206,7 +207,11 @@ class H2Protocol(asyncio.Protocol):
         incoming = self._incoming.pop(event.stream_id, None)
         if incoming is not None:
             request = read_request(incoming.headers, bytes(incoming.body))
-            self._obey(event.stream_id, self._conversation.answer(request))
+            answer = self._conversation.answer(request)
+            reply = answer.reply
+            if reply is not None and not carries_body(request.method, reply.status):
+                answer = answer._replace(reply=reply._replace(body=b""))
+            self._obey(event.stream_id, answer)
 
     def _on_reset(self, event: StreamReset) -> None:
         stream_id = event.stream_id
@@ -260,7 +265,8 @@ class H2Protocol(asyncio.Protocol):
 
     def _send_body(self, stream_id: int, body: bytes) -> None:
         """Send what the client's window allows; the rest waits for WINDOW_UPDATE."""
-        room = self._h2.local_flow_control_window(stream_id)
+        # Below zero after the client has made its window smaller. Source: RFC 9113, section 6.9.2.
+        room = max(self._h2.local_flow_control_window(stream_id), 0)
         chunk = body[: min(room, self._h2.max_outbound_frame_size)]
         rest = body[len(chunk) :]
         if rest:

@@ -2,8 +2,12 @@
 
 import hashlib
 from collections import Counter
+from typing import Final
 
 from nuncio_simulator.contract import AnswerCount, LedgerView, ProviderName, TokenCount
+
+VALIDATED: Final = "validate_only"
+"""Stands for the reason where a good message was not to be taken."""
 
 
 def token_hash(token: str) -> str:
@@ -40,6 +44,10 @@ class Ledger:
         book.accepted_ids[accepted_id] += 1
         if token is not None:
             book.accepted[token_hash(token)] += 1
+
+    def validate(self, provider: ProviderName, *, status: int) -> None:
+        """Note that a message was found good; it is not accepted, and counts for no token."""
+        self._books[provider].answers[status, VALIDATED] += 1
 
     def refuse(
         self, provider: ProviderName, *, status: int, reason: str, token: str | None

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 from nuncio_simulator.h1server import H1Protocol
 from nuncio_simulator.h2server import H2Protocol, Profile
-from nuncio_simulator.wire import Connection, Conversation
+from nuncio_simulator.wire import BODY_LIMIT, Connection, Conversation
 
 LOOPBACK = "127.0.0.1"
 
@@ -23,6 +23,8 @@ class Site(NamedTuple):
     """How it speaks HTTP/2; None: not at all."""
     http1: bool
     """Whether it speaks HTTP/1.1, also to clients that do not say what they speak."""
+    body_limit: int = BODY_LIMIT
+    """Bytes kept of a request body over HTTP/1.1."""
 
 
 def bind(port: int) -> socket.socket:
@@ -70,4 +72,4 @@ class _Greeter(asyncio.Protocol):
         # A site without HTTP/1.1 takes any client for an HTTP/2 one, as APNs does.
         if profile is not None and (chosen == "h2" or not self._site.http1):
             return H2Protocol(conversation, profile, self._live)
-        return H1Protocol(conversation, self._live)
+        return H1Protocol(conversation, self._live, body_limit=self._site.body_limit)

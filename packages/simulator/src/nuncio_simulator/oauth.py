@@ -121,7 +121,7 @@ class OAuth:
             return "invalid_grant", "Invalid JWT Signature."
         if claims.get("iss") != self._issuer:
             return "invalid_grant", "Invalid grant: account not found"
-        if claims.get("aud") not in {self._audience, GOOGLE}:
+        if claims.get("aud") not in (self._audience, GOOGLE):  # no set: it may be a list
             return "invalid_grant", "Invalid JWT: Failed audience check."
         issued, expires = claims.get("iat"), claims.get("exp")
         if (

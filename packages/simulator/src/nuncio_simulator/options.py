@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from nuncio_simulator.contract import Shares
+
+DESCRIPTION: Final = "simulator.json"
+"""The file in the folder that holds all that a client needs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

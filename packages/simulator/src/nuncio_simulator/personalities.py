@@ -29,6 +29,8 @@ class Problem(StrEnum):
     BAD_METHOD = "bad_method"
     MISSING_TTL = "missing_ttl"
     BAD_TTL = "bad_ttl"
+    """Not a number."""
+    NEGATIVE_TTL = "negative_ttl"
     TTL_CONFLICT = "ttl_conflict"
     """WNS: TTL 0 and a cache policy other than no-cache."""
     BAD_URGENCY = "bad_urgency"
@@ -51,6 +53,7 @@ TEXTS: Final = {
     Problem.BAD_METHOD: "Only POST is allowed",
     Problem.MISSING_TTL: "Missing TTL value",
     Problem.BAD_TTL: "Invalid TTL value",
+    Problem.NEGATIVE_TTL: "Negative TTL value",
     Problem.TTL_CONFLICT: "Ttl value conflicts with X-WNS-Cache-Policy.",
     Problem.BAD_URGENCY: "Invalid Urgency",
     Problem.BAD_TOPIC: "Invalid Topic",
@@ -82,7 +85,8 @@ AUTOPUSH: Final = {  # status, errno
     Problem.BAD_CREDENTIAL: (401, 109),
     Problem.KEY_MISMATCH: (401, 109),
     Problem.MISSING_TTL: (400, 111),
-    Problem.BAD_TTL: (400, 112),
+    Problem.BAD_TTL: (400, 111),
+    Problem.NEGATIVE_TTL: (400, 114),
     Problem.BAD_TOPIC: (400, 113),
     Problem.BAD_ENCODING: (400, 110),
     Problem.UNDECRYPTABLE: (400, 110),
@@ -106,6 +110,7 @@ SAFARI: Final = {
     Problem.BAD_METHOD: (405, "MethodNotAllowed"),
     Problem.MISSING_TTL: (400, "BadTtl"),
     Problem.BAD_TTL: (400, "BadTtl"),
+    Problem.NEGATIVE_TTL: (400, "BadTtl"),
     Problem.BAD_URGENCY: (400, "BadUrgency"),
     Problem.BAD_TOPIC: (400, "BadWebPushTopic"),
     Problem.TOO_LARGE: (413, "PayloadTooLarge"),

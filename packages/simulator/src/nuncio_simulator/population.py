@@ -156,11 +156,14 @@ class Population:
         return draft
 
     def _time_of_death(self, die: float, before: float, *, around: float | None) -> int:
-        """Up to a month before `around`; or between it and now; or 0, still to come."""
+        """Up to a month before `around`; or between it and now; or 0, still to come.
+
+        Never before 1970, where 0 is taken.
+        """
         now = self._clock()
         middle = now if around is None else min(around, now)
         if die < before:
-            return int(middle - 1 - die / before * (MONTH - 1))
+            return max(int(middle - 1 - die / before * (MONTH - 1)), 1)
         if middle == now:
             return 0
-        return int(now - (1 - die) / (1 - before) * (now - middle - 1))
+        return max(int(now - (1 - die) / (1 - before) * (now - middle - 1)), 1)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nuncio_simulator.app import DESCRIPTION
 from nuncio_simulator.client import AdminClient
 from nuncio_simulator.contract import Model
+from nuncio_simulator.options import DESCRIPTION
 
 READY_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0

@@ -34,8 +34,9 @@ class Result(NamedTuple):
 
     reply: Reply
     reason: str = ""
-    """Why it refused; empty when it accepted."""
+    """Why it refused; empty when it did not."""
     accepted_id: str = ""
+    """Of the message that was taken; empty when none was: refused, or only validated."""
     token: str | None = None
     """The token or endpoint that was addressed, if it is known."""
     delay: float = 0.0

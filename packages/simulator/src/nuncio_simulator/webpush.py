@@ -123,19 +123,28 @@ def _wrong_form(request: Request, service: Platform) -> Problem | None:
     headers = request.headers
     if request.method != b"POST":
         return Problem.BAD_METHOD
-    ttl = headers.get(b"ttl")
-    if ttl is None:
-        return Problem.MISSING_TTL
-    if TTL.fullmatch(ttl) is None:
-        return Problem.BAD_TTL
-    no_cache = headers.get(b"x-wns-cache-policy") == b"no-cache"
-    if service is Platform.EDGE and (int(ttl) == 0) is not no_cache:
-        return Problem.TTL_CONFLICT
+    wrong_ttl = _wrong_ttl(headers, service)
+    if wrong_ttl is not None:
+        return wrong_ttl
     if headers.get(b"urgency", b"normal") not in URGENCIES:
         return Problem.BAD_URGENCY
     if TOPIC.fullmatch(headers.get(b"topic", b"topic")) is None:
         return Problem.BAD_TOPIC
     return _wrong_body(request)
+
+
+def _wrong_ttl(headers: dict[bytes, bytes], service: Platform) -> Problem | None:
+    ttl = headers.get(b"ttl")
+    if ttl is None:
+        return Problem.MISSING_TTL
+    if TTL.fullmatch(ttl) is None:
+        negative = ttl.startswith(b"-") and TTL.fullmatch(ttl[1:]) is not None
+        return Problem.NEGATIVE_TTL if negative else Problem.BAD_TTL
+    if service is not Platform.EDGE or int(ttl) > 0:
+        return None
+    # A policy beside another TTL is not documented to matter.
+    no_cache = headers.get(b"x-wns-cache-policy") == b"no-cache"
+    return None if no_cache else Problem.TTL_CONFLICT
 
 
 def _wrong_body(request: Request) -> Problem | None:

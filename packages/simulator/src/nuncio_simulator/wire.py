@@ -81,6 +81,11 @@ BODY_LIMIT = 32_768
 """Bytes kept of a request body: far above every provider's limit, so size checks still see it."""
 
 
+def carries_body(method: bytes, status: int) -> bool:
+    """Whether a reply may have a body. Source: RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5."""
+    return method != b"HEAD" and status not in {204, 304}
+
+
 def read_request(pairs: list[tuple[bytes, bytes]], body: bytes) -> Request:
     """The request in a header list with :method and :path, as HTTP/2 has it."""
     headers = dict(pairs)
