@@ -1,5 +1,6 @@
 """What all benchmarks share: runs, medians, CPU time, and one form for reports."""
 
+import math
 import os
 import platform
 import resource
@@ -45,7 +46,7 @@ class Case:
     @property
     def cpu_us_per_item(self) -> float:
         """Microseconds of this process's CPU time per item."""
-        return statistics.median(run.client_cpu / run.items * 1e6 for run in self.runs)
+        return statistics.median(_us_each(run.client_cpu, run.items) for run in self.runs)
 
     def process_cpu_us_per_item(self) -> dict[str, float]:
         """Microseconds of CPU time per item, for each of the other processes."""
@@ -53,7 +54,7 @@ class Case:
         return {name: round(self._spent_by(name), 1) for name in names}
 
     def _spent_by(self, name: str) -> float:
-        return statistics.median(r.process_cpu.get(name, 0.0) / r.items * 1e6 for r in self.runs)
+        return statistics.median(_us_each(r.process_cpu.get(name, 0.0), r.items) for r in self.runs)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -187,6 +188,11 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _us_each(seconds: float, items: int) -> float:
+    """Microseconds per item; not a number, in JSON null, when there were none."""
+    return seconds / items * 1e6 if items else math.nan
 
 
 def _own_cpu() -> float:

@@ -13,7 +13,7 @@ from nuncio_simulator.client import AdminClient
 from nuncio_simulator.contract import ProviderName, Shares
 from tests.e2e.running import RunningSuite, running_suite
 
-APP = "demo"  # The app that `nuncio up --with-simulator` makes credentials for.
+APP = "demo"  # The app that `nuncio up --with-simulator` makes, with credentials.
 PER_PLATFORM = 20
 ALL_ALIVE = Shares(dead=0, dead_before=0, throttled=0, slow=0)
 
@@ -33,7 +33,6 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def suite(folder: Path) -> Iterator[RunningSuite]:
     with running_suite(folder / "shared") as started:
-        started.json("apps", "create", APP)
         yield started
 
 

@@ -29,7 +29,13 @@ class RunningSuite:
     addresses: dict[str, str]
     simulator: str
     """The simulator's admin interface."""
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[Any]"
+    error_file: Path
+    """Its standard error."""
+
+    def errors(self) -> str:
+        """What it said so far on standard error."""
+        return self.error_file.read_text()
 
     def nuncio(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command against it."""
@@ -68,7 +74,7 @@ def running_suite(data: Path) -> Iterator[RunningSuite]:
     options = ("--data", str(data), "--with-simulator", "--free-ports", "--json")
     errors = data.parent / f"{data.name}.stderr"
     with (
-        errors.open("a") as stderr,
+        errors.open("w") as stderr,
         subprocess.Popen(
             [*NUNCIO, "up", *options], stdout=subprocess.PIPE, stderr=stderr, text=True
         ) as process,
@@ -79,7 +85,7 @@ def running_suite(data: Path) -> Iterator[RunningSuite]:
             assert line, errors.read_text()
             ready = json.loads(line)
             addresses = {name: ready[name] for name in SERVICES}
-            yield RunningSuite(data, addresses, ready["simulator"], process)
+            yield RunningSuite(data, addresses, ready["simulator"], process, errors)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

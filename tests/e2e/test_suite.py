@@ -1,5 +1,6 @@
 """Four processes and the simulator, as `nuncio up` runs them."""
 
+import gzip
 import json
 import os
 import signal
@@ -91,6 +92,58 @@ def test_importing_again_changes_nothing_and_bad_rows_are_set_aside(
     assert rejected["nuncio_field"] == "token.apns"
 
 
+def rows_of(count: int) -> str:
+    return "".join(f'{{"platform": "ios", "token": "{n:064x}"}}\n' for n in range(count))
+
+
+def test_an_import_that_breaks_off_says_so_after_the_answers_that_were_due(
+    suite: RunningSuite, tmp_path: Path
+) -> None:
+    suite.json("apps", "create", "broken-file")
+    file = tmp_path / "cut.ndjson.gz"
+    packed = gzip.compress(rows_of(6_000).encode() + os.urandom(9).hex().encode())
+    file.write_bytes(packed[:-9])
+    done = suite.nuncio("tokens", "import", str(file), "--app", "broken-file")
+    assert done.returncode == 2
+    assert "FILE_UNUSABLE" in done.stderr
+    assert "Cancelled" not in done.stderr
+    again = tmp_path / "whole.ndjson"
+    again.write_text(rows_of(6_000))
+    outcomes = suite.json("tokens", "import", str(again), "--app", "broken-file")["outcomes"]
+    assert outcomes["refreshed"] >= 1_000
+
+
+def test_rejects_that_cannot_be_written_are_told_before_anything_is_sent(
+    suite: RunningSuite, tmp_path: Path
+) -> None:
+    suite.json("apps", "create", "no-rejects")
+    file = tmp_path / "rows.ndjson"
+    file.write_text(rows_of(2))
+    nowhere = tmp_path / "nowhere" / "rejects"
+    command = ("tokens", "import", str(file), "--app", "no-rejects")
+    done = suite.nuncio(*command, "--rejects", str(nowhere))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert str(nowhere) in done.stderr
+    assert suite.json(*command)["outcomes"] == {"created": 2}
+
+
+def test_an_older_file_undoes_nothing_that_was_registered_since(
+    suite: RunningSuite, tmp_path: Path
+) -> None:
+    suite.json("apps", "create", "older-file")
+    file = tmp_path / "rows.ndjson"
+    file.write_text(rows_of(1))
+    command = ("tokens", "import", str(file), "--app", "older-file")
+    assert suite.json(*command)["outcomes"] == {"created": 1}
+    upper = tmp_path / "upper.ndjson"
+    upper.write_text('{"platform": "ios", "token": "' + "0" * 64 + '", "user_id": "new"}\n')
+    command = ("tokens", "import", str(upper), "--app", "older-file")
+    assert suite.json(*command)["outcomes"] == {"refreshed": 1}
+    command = ("tokens", "import", str(file), "--app", "older-file")
+    older = suite.json(*command, "--observed-at", "2020-01-01T00:00:00Z")
+    assert older["outcomes"] == {"stale": 1}
+
+
 def test_a_refused_command_ends_with_1_and_its_reason(suite: RunningSuite) -> None:
     unknown = suite.nuncio("audience", "count", "all()", "--app", "nowhere")
     assert (unknown.returncode, unknown.stdout) == (1, "")
@@ -116,12 +169,11 @@ def test_a_suite_that_was_killed_is_taken_over_with_its_data(folder: Path) -> No
     data = folder / "killed"
     with up(data) as first:
         first.json("apps", "create", "kept")
-        orphans = [first.pid(name) for name in SERVICES]
         first.process.kill()
     with up(data) as second:
-        assert not any(map(is_alive, orphans))
         listed = second.nuncio("apps", "list", "--json")
-        assert json.loads(listed.stdout)["app_id"] == "kept"
+        apps = [json.loads(line)["app_id"] for line in listed.stdout.splitlines()]
+        assert apps == [APP, "kept"]
         refused = second.nuncio("up", "--free-ports")
         assert "ALREADY_RUNNING" in refused.stderr
         children = [second.pid(name) for name in SERVICES]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,12 @@ from nuncio.registry.v1.token_pb2 import Token, WebPushSubscription
 from nuncio_cli.demo.funnel import funnel_of
 from nuncio_cli.demo.population import platforms, population
 from nuncio_cli.demo.result import Result
+from nuncio_cli.demo.sample import write_sample
+from nuncio_cli.imports.formats import Format, reader_for
+from nuncio_cli.imports.mapping import FieldMapping
+from nuncio_cli.imports.registration import registration_from
+from nuncio_cli.imports.rows import Row
+from nuncio_cli.imports.source import open_source
 from nuncio_runtime.interceptors.validation import violations
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -127,3 +134,19 @@ def test_the_demo_holds_only_when_dead_tokens_are_gone_and_the_returned_ones_sta
     assert result.checks() == dict.fromkeys(result.checks(), True)
     result.kept, result.invalidated = 0, 4
     assert not result.holds
+
+
+def test_the_sample_of_the_simulator_can_be_imported_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "sample.csv"
+    write_sample(file, people(200))
+    with open_source(file) as source:
+        rows = list(reader_for(Format.CSV, source, FieldMapping()))
+    for row, person in zip(rows, people(200), strict=True):
+        assert isinstance(row, Row)
+        read = registration_from(row.values, app_id="demo", attribute_types={})
+        assert violations(read) == []
+        assert (read.token, read.platform) == (person.token, person.platform)
+        assert read.HasField("user_id") == bool(person.user_id)
+        assert read.facts.last_seen == person.facts.last_seen
+        assert read.facts.topics == person.facts.topics
+        assert read.consents[0].state == person.consents[0].state

@@ -5,36 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from nuncio_cli.errors import MappingInvalid
+from nuncio_cli.errors import FileUnusable, MappingInvalid
 from nuncio_cli.imports.formats import Format, guess_format, reader_for
 from nuncio_cli.imports.mapping import FieldMapping
-from nuncio_cli.imports.rows import BadRow, Row
 from nuncio_cli.imports.source import open_source
-
-UUID = "0f6f0b5e-7d0c-4f55-9d5e-6f2f5e0c1a11"
-
-
-def read(
-    path: Path, content: str | bytes, layout: Format, mapping: FieldMapping | None = None
-) -> list[Row | BadRow]:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with open_source(path) as source:
-        return list(reader_for(layout, source, mapping or FieldMapping()))
+from tests.unit.cli.reading import UUID, bad, good, read
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "rows"
-
-
-def good(row: Row | BadRow) -> Row:
-    assert isinstance(row, Row), row
-    return row
-
-
-def bad(row: Row | BadRow) -> BadRow:
-    assert isinstance(row, BadRow), row
-    return row
 
 
 def test_csv_columns_are_known_by_name_or_by_the_mapping(file: Path) -> None:
@@ -56,6 +36,21 @@ def test_csv_columns_are_known_by_name_or_by_the_mapping(file: Path) -> None:
         "topics": ["news", "sport"],
         "environment": "sandbox",
     }
+
+
+@pytest.mark.parametrize("layout", [Format.CSV, Format.NDJSON])
+def test_constants_fill_what_is_empty_null_or_not_there(file: Path, layout: Format) -> None:
+    mapping = FieldMapping(
+        constants={"environment": "sandbox"}, values={"environment": {"none": ""}}
+    )
+    content = {
+        Format.CSV: "platform,environment\nios,\nios, \nios,none\nios,production\n",
+        Format.NDJSON: '{"environment": null}\n{}\n{"environment": ""}\n'
+        '{"environment": "production"}\n',
+    }[layout]
+    rows = read(file, content, layout, mapping)
+    environments = [good(row).values["environment"] for row in rows]
+    assert environments == ["sandbox", "sandbox", "sandbox", "production"]
 
 
 def test_columns_that_mean_nothing_are_named(file: Path) -> None:
@@ -113,6 +108,31 @@ def test_ndjson_rejects_what_is_no_object_by_line(file: Path) -> None:
     assert bad(rows[3]).field == "topics"
 
 
+@pytest.mark.parametrize("content", ['[\n  {"platform": "ios"}\n]\n', "[{}]", "{\n}\n"])
+def test_one_json_document_is_told_to_be_no_ndjson(file: Path, content: str) -> None:
+    with pytest.raises(FileUnusable, match="one object in each line"):
+        read(file, content, Format.NDJSON)
+
+
+def test_a_line_that_is_nested_too_deeply_or_too_long_is_rejected_alone(file: Path) -> None:
+    deep = '{"a":' * 500 + "1" + "}" * 500
+    long = '{"a": "' + "x" * (1 << 20) + '"}'
+    rows = read(file, f"{deep}\n{long}\n" + '{"platform": "ios"}\n', Format.NDJSON)
+    assert [row.line for row in rows] == [1, 2, 3]
+    assert bad(rows[0]).rule == "is nested too deeply"
+    assert bad(rows[1]).rule == "is longer than 1 MiB"
+    assert good(rows[2]).values == {"platform": "ios"}
+
+
+@pytest.mark.parametrize("layout", list(Format))
+@pytest.mark.parametrize(
+    "content", [b"", "platform,token\nios,ab\n".encode("utf-16"), "{}".encode("utf-16-le")]
+)
+def test_an_empty_or_utf16_file_cannot_be_used(file: Path, layout: Format, content: bytes) -> None:
+    with pytest.raises(FileUnusable, match=r"is empty|is UTF-16"):
+        read(file, content, layout)
+
+
 ONESIGNAL_HEADER = (
     "id,identifier,session_count,language,timezone,game_version,device_os,device_type,"
     "device_model,ad_id,tags,last_active,playtime,amount_spent,created_at,invalid_identifier,"
@@ -157,73 +177,27 @@ def test_onesignal_mail_and_text_message_subscribers_are_rejected(file: Path) ->
     assert bad(rows[0]).field == "platform"
 
 
+def test_a_file_without_the_columns_of_onesignal_is_no_export_of_it(file: Path) -> None:
+    with pytest.raises(FileUnusable, match="identifier"):
+        read(file, "platform,token\nios,ab\n", Format.ONESIGNAL)
+
+
 def test_fixed_layouts_take_no_columns_of_a_mapping(file: Path) -> None:
     with pytest.raises(MappingInvalid):
         read(file, ONESIGNAL_HEADER, Format.ONESIGNAL, FieldMapping(columns={"token": "x"}))
 
 
-AZURE_NAMESPACE = 'xmlns="http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"'
-
-
-def test_azure_registrations_one_per_line_or_spread_out(file: Path) -> None:
-    content = (
-        f"<AppleRegistrationDescription {AZURE_NAMESPACE}><Tags>news,$InstallationId:{{{UUID}}},"
-        "$UserId:{u-1},a b</Tags><RegistrationId>1-2</RegistrationId>"
-        "<DeviceToken>ABCD</DeviceToken></AppleRegistrationDescription>\n"
-        '<entry xmlns="http://www.w3.org/2005/Atom">\n  <content type="application/xml">\n'
-        f"    <FcmV1TemplateRegistrationDescription {AZURE_NAMESPACE}>\n"
-        "      <FcmV1RegistrationId>token:1</FcmV1RegistrationId>\n"
-        "      <BodyTemplate><![CDATA[{}]]></BodyTemplate>\n"
-        "    </FcmV1TemplateRegistrationDescription>\n  </content>\n</entry>\n"
-    )
-    apple, android = map(good, read(file, content, Format.AZURE))
-    assert apple.values == {
-        "platform": "ios",
-        "provider": "apns",
-        "token": "ABCD",
-        "topics": ["news", "a_b"],
-        "installation_id": UUID,
-        "user_id": "u-1",
-    }
-    assert android.line == 4
-    assert android.values == {"platform": "android", "provider": "fcm", "token": "token:1"}
-
-
-def test_azure_installations_are_json_lines(file: Path) -> None:
-    content = (
-        f'{{"installationId": "{UUID}", "platform": "apns", "pushChannel": "ab", '
-        '"tags": ["news"], "userId": "u"}\n'
-        '{"installationId": "joe", "platform": "browser", "pushChannel": '
-        '{"endpoint": "https://e", "p256dh": "p", "auth": "a"}}\n'
-        '{"platform": "fcmV1", "pushChannel": "t", "pushChannelExpired": true}\n'
-        '{"platform": "wns", "pushChannel": "t"}\n'
-    )
-    phone, browser, expired, windows = read(file, content, Format.AZURE)
-    assert good(phone).values["installation_id"] == UUID
-    assert good(phone).values["topics"] == ["news"]
-    assert "installation_id" not in good(browser).values
-    assert good(browser).values["endpoint"] == "https://e"
-    assert bad(expired).field == "token"
-    assert bad(windows).field == "platform"
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        '<!DOCTYPE x [<!ENTITY a "b">]><AppleRegistrationDescription/>',
-        "<AppleRegistrationDescription><Tags></AppleRegistrationDescription>",
-        "<AppleRegistrationDescription><!ENTITY x></AppleRegistrationDescription>",
-        "Tags,DeviceToken",
-    ],
-)
-def test_azure_text_that_is_no_export_is_rejected(file: Path, record: str) -> None:
-    rows = read(file, record + "\n", Format.AZURE)
-    assert all(isinstance(row, BadRow) for row in rows)
-
-
 @pytest.mark.parametrize(
     ("name", "layout"),
-    [("a.csv", Format.CSV), ("a.ndjson.gz", Format.NDJSON), ("a.jsonl", Format.NDJSON)],
+    [
+        ("a.csv", Format.CSV),
+        ("a.ndjson.gz", Format.NDJSON),
+        ("a.jsonl", Format.NDJSON),
+        ("a.ndjson.rejects", Format.NDJSON),
+        ("a.ndjson.gz.dry-run.rejects", Format.NDJSON),
+        ("a.csv.rejects", Format.CSV),
+        ("export.xml.rejects.ndjson", Format.NDJSON),
+    ],
 )
 def test_the_format_is_guessed_from_the_name(name: str, layout: Format) -> None:
     assert guess_format(Path(name)) is layout

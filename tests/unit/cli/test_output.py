@@ -1,13 +1,17 @@
 """What a command leaves on stdout, on stderr and as exit code."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from nuncio_cli.app import root
 from nuncio_cli.connect import Addresses, find_addresses
+from nuncio_cli.output import complete
 from nuncio_cli.pointing import pointed
 
 
@@ -23,12 +27,75 @@ def test_a_service_that_cannot_be_reached_ends_with_3_and_one_line() -> None:
     assert (done.exit_code, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
+    assert "registry at 127.0.0.1:1" in done.stderr
     assert "\x1b" not in done.stderr
 
 
 def test_errors_are_json_where_json_is_asked_for() -> None:
     done = nuncio("apps", "list", "--json", *NOBODY)
-    assert json.loads(done.stderr)["error"]["kind"] == "UNAVAILABLE"
+    error = json.loads(done.stderr)["error"]
+    assert (error["kind"], error["reason"]) == ("UNAVAILABLE", "SERVICE_UNREACHABLE")
+    assert error["metadata"] == {"registry": "127.0.0.1:1"}
+
+
+def test_watching_gives_up_at_once_when_no_dispatcher_was_ever_there() -> None:
+    done = nuncio("dispatch", "watch", "x", "--dispatcher", "127.0.0.1:1")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("tokens", "show", "--json"), ("bench", "--repeat", "0", "--json", "-"), ("nope", "--json")],
+)
+def test_wrong_usage_is_json_where_json_is_asked_for(arguments: tuple[str, ...]) -> None:
+    done = nuncio(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert json.loads(done.stderr)["error"]["reason"] == "USAGE_INVALID"
+
+
+@pytest.mark.timeout(30)  # A process that imports everything, on a busy machine.
+@pytest.mark.parametrize("arguments", [("tokens", "import", "--help"), ("nope",)])
+def test_piped_help_and_usage_errors_are_plain(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "nuncio_cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout + done.stderr).isascii()
+
+
+@pytest.mark.parametrize("command", ["demo", "bench"])
+@pytest.mark.parametrize("place", ["", "nowhere/report.json"])
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, command: str, place: str
+) -> None:
+    done = nuncio(command, "--json", str(tmp_path / place))
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert str(tmp_path) in done.stderr
+
+
+def test_benchmarks_are_listed_as_json() -> None:
+    listed = json.loads(nuncio("bench", "--list", "--json", "-").stdout)["benchmarks"]
+    assert "main-road" in {benchmark["name"] for benchmark in listed}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (FileNotFoundError(2, "No such file", "some.file"), 2, "some.file"),
+        (OSError(28, "No space left on device"), 2, "No space left"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    error: OSError, code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def work() -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as ended:
+        complete(work())
+    assert ended.value.exit_code == code
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert says in said
 
 
 def test_wrong_usage_ends_with_2(tmp_path: Path) -> None:
@@ -49,7 +116,7 @@ def test_a_dry_run_needs_no_service_and_counts_rejects(tmp_path: Path) -> None:
     assert done.exit_code == 1
     summary = json.loads(done.stdout)
     assert (summary["rows"], summary["rejected"]) == (2, 1)
-    assert summary["rejects_file"] == f"{file}.rejects"
+    assert summary["rejects_file"] == f"{file}.dry-run.rejects"
     allowed = (str(file), "--app", "shop", "--dry-run", "--allow-rejects")
     assert nuncio("tokens", "import", *allowed).exit_code == 0
 

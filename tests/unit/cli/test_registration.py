@@ -3,9 +3,12 @@
 import base64
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nuncio.common.v1.provider_pb2 import (
     ENVIRONMENT_PRODUCTION,
@@ -16,7 +19,7 @@ from nuncio.common.v1.provider_pb2 import (
 )
 from nuncio.registry.v1.installation_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
 from nuncio.registry.v1.registry_service_pb2 import Registration
-from nuncio_cli.imports.mapping import AttributeType
+from nuncio_cli.imports.mapping import FIELDS, AttributeType
 from nuncio_cli.imports.registration import registration_from, timestamp
 from nuncio_cli.imports.rows import BadValueError, Value
 
@@ -72,6 +75,48 @@ def test_without_an_id_the_same_token_gives_the_same_one_in_an_app_only() -> Non
     assert uuid.UUID(first.installation_id).version == 5
     assert made(APNS, app_id="other").installation_id != first.installation_id
     assert made({**APNS, "provider": "fcm"}).installation_id != first.installation_id
+
+
+def test_both_cases_of_an_apns_token_give_the_same_id() -> None:
+    assert made({**APNS, "token": "AB" * 32}).installation_id == made(APNS).installation_id
+    firebase: dict[str, Value] = {"platform": "android", "token": "ab"}
+    upper = made({**firebase, "token": "AB"})
+    assert upper.installation_id != made(firebase).installation_id
+
+
+def test_a_row_is_as_old_as_it_says_or_else_as_its_file() -> None:
+    of_file = timestamp("2026-01-01", "observed_at")
+    row = registration_from(APNS, app_id="shop", attribute_types={}, observed_at=of_file)
+    assert row.observed_at == of_file
+    fields: dict[str, Value] = {**APNS, "observed_at": "2025-01-01"}
+    row = registration_from(fields, app_id="shop", attribute_types={}, observed_at=of_file)
+    assert row.observed_at == timestamp("2025-01-01", "observed_at")
+
+
+VALUES = st.one_of(
+    st.text(),
+    st.integers(-(2**63), 2**64),
+    st.floats(),
+    st.booleans(),
+    st.lists(st.text(), max_size=3),
+    st.datetimes(timezones=st.timezones()).map(str),
+    st.sampled_from(["ios", "web", "fcm", "granted", "0001-01-01T00:00:00+14:00", "é" * 88]),
+)
+FIELD_NAMES = st.sampled_from([*sorted(FIELDS), "attributes.a", "attributes.ü", "consents.ads"])
+TYPES: list[AttributeType] = ["text", "number", "flag", "time", "version"]
+
+
+@given(
+    platform=st.sampled_from(["ios", "android", "web"]),
+    fields=st.dictionaries(FIELD_NAMES, VALUES, max_size=8),
+    kind=st.sampled_from(TYPES),
+)
+def test_a_row_gives_a_registration_or_one_bad_value(
+    platform: str, fields: dict[str, Value], kind: AttributeType
+) -> None:
+    with suppress(BadValueError):
+        registration = made({"platform": platform, **fields}, types={"a": kind})
+        assert registration.SerializeToString()
 
 
 def test_attributes_have_the_type_they_are_given_or_bring_along() -> None:
@@ -130,8 +175,10 @@ def test_times_are_iso_8601_or_unix(text: Value, expected: datetime) -> None:
         ({"platform": "ios"}, "token"),
         ({"platform": "web", "endpoint": "https://e", "auth": "AA"}, "p256dh"),
         ({"platform": "web", "endpoint": "https://e", "p256dh": "?", "auth": "AA"}, "p256dh"),
+        ({"platform": "web", "endpoint": "https://e", "p256dh": "é", "auth": "AA"}, "p256dh"),
         ({**APNS, "permission": "maybe"}, "permission"),
         ({**APNS, "last_seen": "yesterday"}, "last_seen"),
+        ({**APNS, "last_seen": "0001-01-01T00:00:00+14:00"}, "last_seen"),
         ({**APNS, "consents.ads": "perhaps"}, "consents.ads"),
         ({**APNS, "attributes.n": ["a"]}, "attributes.n"),
         ({**APNS, "topics": True}, "topics"),

@@ -15,8 +15,9 @@ from nuncio.dispatcher.v1.dispatcher_service_pb2_grpc import DispatcherServiceSt
 from nuncio.feedback.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from nuncio.registry.v1.registry_service_pb2_grpc import RegistryServiceStub
 from nuncio.targeting.v1.targeting_service_pb2_grpc import TargetingServiceStub
+from nuncio_cli.errors import ServiceUnreachable
 from nuncio_cli.stubs import DispatcherStub, FeedbackStub, RegistryStub, TargetingStub
-from nuncio_runtime.client import connect
+from nuncio_runtime.client import RemoteError, connect
 from nuncio_runtime.errors import Kind, ServiceError
 
 T = TypeVar("T")
@@ -96,12 +97,29 @@ class Clients:
 
 @asynccontextmanager
 async def clients(addresses: Addresses, *, ca_file: Path | None = None) -> AsyncIterator[Clients]:
-    """Stubs that are closed at the end."""
+    """Stubs that are closed at the end. Raises ServiceUnreachable where no service answers."""
     stubs = Clients(addresses, ca_file=ca_file)
     try:
         yield stubs
+    except RemoteError as error:
+        # An answer of a service has a reason.
+        if error.kind is not Kind.UNAVAILABLE or error.reason:
+            raise
+        raise _unreachable(stubs, addresses) from error
     finally:
         await stubs.close()
+
+
+def _unreachable(stubs: Clients, addresses: Addresses) -> ServiceUnreachable:
+    """Names the services that have been called, and are not connected."""
+    settled = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.READY)
+    lost = {
+        name: address
+        for name, address in addresses._asdict().items()
+        if stubs.channel(name).get_state() not in settled
+    }
+    named = ", ".join(f"{name} at {address}" for name, address in lost.items())
+    return ServiceUnreachable(detail=f"{named or 'it'}; is `nuncio up` running?", **lost)
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:

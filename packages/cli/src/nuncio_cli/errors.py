@@ -36,6 +36,12 @@ class FileUnusable(CliError):
     reason = "FILE_UNUSABLE"
 
 
+class SystemRefused(CliError):
+    """The operating system refused."""
+
+    reason = "SYSTEM_REFUSED"
+
+
 class OptionInvalid(CliError):
     """An option has a value that cannot be used."""
 
@@ -56,10 +62,25 @@ class SuiteFailed(CliError):
     reason = "SUITE_FAILED"
 
 
+class ServiceUnreachable(CliError):
+    """The service cannot be reached."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "SERVICE_UNREACHABLE"
+
+
 class NoCheckout(CliError):
     """Benchmarks are part of the repository, and this is not run from a checkout of it."""
 
     reason = "NO_CHECKOUT"
+
+
+class Interrupted(Exception):
+    """A signal has ended the command, after its orderly end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number  # As shells number it.
 
 
 LOCAL_USAGE = (MappingInvalid, FileUnusable, OptionInvalid)

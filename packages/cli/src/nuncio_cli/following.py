@@ -26,21 +26,26 @@ BETWEEN_TRIES: Final = 1.0
 async def events(dispatcher: DispatcherStub, dispatch_id: str) -> AsyncIterator[Dispatch]:
     """The dispatch now and after each change, until it has finished.
 
-    A stream that breaks is opened again; raises RemoteError when that fails for a minute.
+    A stream that breaks is opened again; raises RemoteError when that fails for a minute, or when
+    nothing was heard before.
     """
-    heard = time.monotonic()
+    heard: float | None = None
+    told = False
     while True:
         try:
             request = WatchDispatchRequest(dispatch_id=dispatch_id)
             async for event in dispatcher.WatchDispatch(request):
-                heard = time.monotonic()
+                heard, told = time.monotonic(), False
                 yield event.dispatch
                 if finished(event.dispatch):
                     return
         except ServiceError as error:
-            if error.kind is not Kind.UNAVAILABLE or time.monotonic() - heard > PATIENCE:
+            patient = heard is not None and time.monotonic() - heard < PATIENCE
+            if error.kind is not Kind.UNAVAILABLE or not patient:
                 raise
-            notice("the dispatcher cannot be reached; trying again")
+            if not told:
+                notice("the dispatcher cannot be reached; trying again for a minute")
+                told = True
         await asyncio.sleep(BETWEEN_TRIES)
 
 

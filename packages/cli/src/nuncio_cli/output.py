@@ -6,7 +6,7 @@ On a terminal there are colours and live bars; where output is piped it is plain
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import grpc
@@ -27,8 +27,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from nuncio_cli.errors import ExitCode, exit_code
-from nuncio_runtime.errors import Kind, ServiceError
+from nuncio_cli.errors import (
+    CliError,
+    ExitCode,
+    FileUnusable,
+    Interrupted,
+    SystemRefused,
+    exit_code,
+)
+from nuncio_runtime.errors import ServiceError
 
 # Where nothing shows live bars, one line this often says that work goes on.
 SECONDS_BETWEEN_LINES: Final = 5.0
@@ -60,8 +67,9 @@ def say(text: str = "", *, style: str = "") -> None:
 
 
 def notice(text: str, *, style: str = "dim") -> None:
-    """One line on stderr."""
-    stderr().print(Text(text, style=style))
+    """One line on stderr; nothing when nobody is there to read it, as after a hang-up."""
+    with suppress(OSError):
+        stderr().print(Text(text, style=style))
 
 
 def emit(document: Mapping[str, Any]) -> None:
@@ -91,6 +99,10 @@ def number(value: object) -> str:
     return str(value)
 
 
+def no_report(*_numbers: object, **_options: object) -> None:
+    """The report of work that shows no progress."""
+
+
 @contextmanager
 def progress(
     what: str, *, total: int | None = None, unit: str = "", quiet: bool = False
@@ -102,7 +114,7 @@ def progress(
     """
     console = stderr()
     if quiet:
-        yield lambda *_args, **_options: None
+        yield no_report
     elif console.is_terminal:
         with _live(console, what, total, unit) as report:
             yield report
@@ -160,29 +172,37 @@ def complete(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
     except ServiceError as error:
         report_error(error, as_json=as_json)
         raise typer.Exit(exit_code(error)) from error
+    except BrokenPipeError:
+        raise  # Whoever read the output has enough of it: no failure to speak of.
+    except OSError as error:
+        problem = FileUnusable if error.filename else SystemRefused
+        report_error(problem(detail=str(error)), as_json=as_json)
+        raise typer.Exit(ExitCode.USAGE) from error
+    except Interrupted as interrupt:
+        raise typer.Exit(interrupt.exit_code) from interrupt
     except KeyboardInterrupt as interrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
 
 
 def report_error(error: ServiceError, *, as_json: bool) -> None:
     """One line on stderr: what happened, and the reason that programs know it by."""
+    reason = error.reason or error.kind.name
+    message = message_of(error)
     if as_json:
-        document = {
-            "kind": error.kind.name,
-            "reason": error.reason,
-            "message": message_of(error),
-            "metadata": error.metadata,
-        }
-        sys.stderr.write(orjson.dumps({"error": document}).decode() + "\n")
+        emit_error(kind=error.kind.name, reason=reason, message=message, metadata=error.metadata)
     else:
-        notice(f"error: {message_of(error)} ({error.reason})", style="red")
+        notice(f"error: {message} ({reason})", style="red")
+
+
+def emit_error(*, kind: str, reason: str, message: str, metadata: Mapping[str, str]) -> None:
+    """An error as one JSON document on stderr."""
+    document = {"kind": kind, "reason": reason, "message": message, "metadata": metadata}
+    sys.stderr.write(orjson.dumps({"error": document}).decode() + "\n")
 
 
 def message_of(error: ServiceError) -> str:
     """The message for people; a remote error's as its service wrote it."""
     cause = error.__cause__
-    if not isinstance(cause, grpc.aio.AioRpcError):
-        return error.message
-    if error.kind is Kind.UNAVAILABLE and not error.metadata:
-        return f"the service cannot be reached; is `nuncio up` running? {cause.details()}"
-    return cause.details() or error.message
+    if isinstance(cause, grpc.aio.AioRpcError) and not isinstance(error, CliError):
+        return cause.details() or error.message
+    return error.message

@@ -1,7 +1,7 @@
 """Pages of registrations into the registry, several on their way at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from nuncio.registry.v1.registry_service_pb2 import (
@@ -27,18 +27,30 @@ async def register_pages(
     pages: Iterator[Sequence[Registration]],
     *,
     app_id: str,
-) -> AsyncIterator[RegisterTokensResponse]:
+) -> AsyncGenerator[RegisterTokensResponse, None]:
     """One answer per page, in order. Pages are taken as there is room for them.
 
-    Raises RemoteError when the stream breaks; pages that were answered before are in.
+    Raises RemoteError when the stream breaks; pages that were answered before are in. What
+    `pages` raises is raised after the answers to the pages before.
     """
     room = asyncio.Semaphore(PAGES_IN_FLIGHT)
+    failures: list[Exception] = []
 
     async def requests() -> AsyncIterator[RegisterTokensRequest]:
-        for page in pages:
-            await room.acquire()
-            yield RegisterTokensRequest(app_id=app_id, registrations=page)
+        # gRPC would drop an exception here, and cancel the call with all answers that are due.
+        try:
+            for page in pages:
+                await room.acquire()
+                yield RegisterTokensRequest(app_id=app_id, registrations=page)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
 
-    async for answer in registry.RegisterTokens(requests()):
-        room.release()
-        yield answer
+    call = registry.RegisterTokens(requests())
+    try:
+        async for answer in call:
+            room.release()
+            yield answer
+    finally:
+        call.cancel()
+    for failure in failures:
+        raise failure

@@ -32,10 +32,10 @@ def previous_ports(folder: Path) -> dict[str, int]:
 
 
 def arguments(folder: Path, ports: Mapping[str, int], seed: int | None) -> tuple[str, ...]:
-    """The command line of `python`."""
+    """The command line of `python -m`."""
     flags = [f"--{name}-port={port}" for name, port in ports.items()]
     seeded = [] if seed is None else [f"--seed={seed}"]
-    return ("-m", "nuncio_simulator", "serve", f"--folder={folder}", *flags, *seeded)
+    return ("nuncio_simulator", "serve", f"--folder={folder}", *flags, *seeded)
 
 
 def write_credentials(file: Path, simulator: Description) -> None:

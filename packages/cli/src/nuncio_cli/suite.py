@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from nuncio_cli import simulated, state
 from nuncio_cli.children import Child, Notice, Program
 from nuncio_cli.connect import Addresses
+from nuncio_cli.ending import Ending, ended_by_signals, first_failure
 from nuncio_cli.errors import SuiteFailed
-from nuncio_runtime.client import connect
+from nuncio_runtime.client import RemoteError, connect
 from nuncio_runtime.config import DatabaseSettings, LogSettings
 from nuncio_runtime.embedded_postgres import EmbeddedPostgres, embedded_postgres
 from nuncio_runtime.embedded_programs import EmbeddedPostgresError
@@ -33,6 +34,7 @@ SIMULATOR: Final = "simulator"
 STOP_ORDER: Final = (("dispatcher",), ("targeting", "feedback"), ("registry",), (SIMULATOR,))
 STOP_SECONDS: Final = 30.0
 LOOPBACK: Final = "127.0.0.1"
+BETWEEN_LOOKS: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,6 @@ class Suite:
         self._plan = plan
         self._notice = notice
         self._children: dict[str, Child] = {}
-        self._keeping: asyncio.Task[None] | None = None
         self.addresses = Addresses(**_addresses(plan.ports))
         self.simulator: Description | None = None
         """The simulator's origins and credentials; None without one."""
@@ -81,8 +82,31 @@ class Suite:
         """Wait until a service, or the simulator, answers."""
         await self._children[name].answer()
 
-    async def start(self, postgres: EmbeddedPostgres) -> None:
-        """Migrate and start everything, and keep it running. Raises SuiteFailed."""
+    @asynccontextmanager
+    async def running(self, postgres: EmbeddedPostgres, ending: Ending) -> AsyncIterator[None]:
+        """Start everything, keep it running, and stop it in order.
+
+        Raises SuiteFailed when something does not start. When it cannot be kept running, the
+        block is cancelled and the failure raised.
+        """
+        with first_failure():
+            async with asyncio.TaskGroup() as keeping:
+                try:
+                    await self._start(postgres)
+                    for child in self._children.values():
+                        keeping.create_task(child.keep_running())
+                    yield
+                finally:
+                    ending.begin()
+                    await self._stop()
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        self._notice("killed")
+        for child in self._children.values():
+            child.kill()
+
+    async def _start(self, postgres: EmbeddedPostgres) -> None:
         (self.data / "logs").mkdir(exist_ok=True)
         dsns = {name: SecretStr(await postgres.dsn_for(name)) for name in SERVICES}
         self._notice("migrating")
@@ -93,18 +117,13 @@ class Suite:
             program = self._service(name, dsn.get_secret_value())
             self._add(program, partial(_serving, self.addresses._asdict()[name]))
         await _all_of(self._children[name].start() for name in SERVICES)
-        self._keeping = asyncio.create_task(
-            _all_of(child.keep_running() for child in self._children.values())
-        )
 
-    async def stop(self) -> None:
-        """Stop everything, in order."""
+    async def _stop(self) -> None:
+        for child in self._children.values():
+            child.retire()
         for names in STOP_ORDER:
             there = [self._children[name] for name in names if name in self._children]
-            await asyncio.gather(*(child.stop(within=STOP_SECONDS) for child in there))
-        if self._keeping is not None:
-            self._keeping.cancel()  # One that was about to start a child again would go on.
-            await asyncio.wait((self._keeping,))
+            await _all_of(child.stop(within=STOP_SECONDS) for child in there)
 
     async def _start_simulator(self) -> None:
         folder = self.data / SIMULATOR
@@ -133,7 +152,7 @@ class Suite:
     def _service(self, name: str, dsn: str) -> Program:
         return Program(
             name=name,
-            arguments=("-m", f"nuncio_{name}", "serve"),
+            arguments=(f"nuncio_{name}", "serve"),
             environment=self._environment(name, dsn),
             log_file=self._log_file(name),
         )
@@ -171,21 +190,23 @@ class Suite:
 async def running_suite(plan: SuitePlan, *, notice: Notice) -> AsyncIterator[Suite]:
     """A suite from its start to its orderly end. notice: told each step, and when a process dies.
 
-    Raises AlreadyRunning when another one runs on the folder, and SuiteFailed.
+    SIGINT, SIGTERM and SIGHUP cancel the block, end the suite in good order and are raised as
+    Interrupted; a second SIGINT kills its processes. Raises AlreadyRunning when another one runs
+    on the folder, and SuiteFailed.
     """
     # What the runtime says here is not for the operator, who sees notices.
     configure_logging(LogSettings(level="warning", format="console"), "nuncio")
     with state.only_suite(plan.data):
         for name in state.stop_leftovers(plan.data):
             notice(f"stopped {name}, left over from a suite that was killed")
-        async with AsyncExitStack() as stack:
-            notice("starting PostgreSQL")
-            postgres = await _database(stack, plan)
-            suite = Suite(plan, notice=notice)
-            stack.callback(state.remove_state, plan.data)
-            stack.push_async_callback(suite.stop)
-            await suite.start(postgres)
-            yield suite
+        suite = Suite(plan, notice=notice)
+        with ended_by_signals(kill=suite.kill) as ending:
+            async with AsyncExitStack() as stack:
+                notice("starting PostgreSQL")
+                postgres = await _database(stack, plan)
+                stack.callback(state.remove_state, plan.data)
+                await stack.enter_async_context(suite.running(postgres, ending))
+                yield suite
 
 
 async def _database(stack: AsyncExitStack, plan: SuitePlan) -> EmbeddedPostgres:
@@ -203,21 +224,23 @@ async def _migrate(dsns: Mapping[str, SecretStr]) -> None:
 
 async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Do all at once; the first failure ends the others and is raised."""
-    try:
+    with first_failure():
         async with asyncio.TaskGroup() as group:
             for work in works:
                 group.create_task(work)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
 
 
 async def _serving(address: str) -> None:
     """Wait until the server says that it is SERVING."""
     async with connect(address) as channel:
         health: health_pb2_grpc.HealthStub = health_pb2_grpc.HealthStub(channel)
-        async for answer in health.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                return
+        while True:
+            with suppress(RemoteError):  # It ended meanwhile; whoever waits knows what to do.
+                answers = health.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+                async for answer in answers:
+                    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                        return
+            await asyncio.sleep(BETWEEN_LOOKS)
 
 
 async def _administered(admin_url: str) -> None:
@@ -227,7 +250,7 @@ async def _administered(admin_url: str) -> None:
             try:
                 await admin.state()
             except httpx.TransportError:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(BETWEEN_LOOKS)
             else:
                 return
 
@@ -237,13 +260,20 @@ def _addresses(ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def _ports(names: Iterable[str], wanted: Mapping[str, int]) -> dict[str, int]:
-    """The ports that are wanted, free ones for the others. All are held until all are found."""
+    """The ports that are wanted, free ones for the others. All are held until all are found.
+
+    Raises SuiteFailed when one is taken: whoever has it would answer for the service.
+    """
     with ExitStack() as held:
-        return {name: wanted.get(name) or _free_port(held) for name in names}
+        return {name: _port(held, name, wanted.get(name, 0)) for name in names}
 
 
-def _free_port(held: ExitStack) -> int:
+def _port(held: ExitStack, name: str, wanted: int) -> int:
     probe = held.enter_context(socket.socket())
-    probe.bind((LOOPBACK, 0))
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As servers bind.
+    try:
+        probe.bind((LOOPBACK, wanted))
+    except OSError as error:
+        raise SuiteFailed(detail=f"{name}: {LOOPBACK}:{wanted}: {error.strerror}") from error
     port: int = probe.getsockname()[1]
     return port

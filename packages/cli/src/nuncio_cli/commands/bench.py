@@ -6,11 +6,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Final
 
-import orjson
 import typer
 
 from nuncio_cli import output
 from nuncio_cli.errors import ExitCode, NoCheckout, OptionInvalid
+from nuncio_cli.report_file import ReportFile
 
 # Modules of the folder that are no benchmarks themselves.
 FURNITURE: Final = {"harness", "__init__"}
@@ -21,7 +21,8 @@ def bench(
     *,
     list_all: Annotated[bool, typer.Option("--list", help="Name the benchmarks.")] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the report there; -: to stdout.")
+        Path | None,
+        typer.Option("--json", help="Write report or list there; -: to stdout."),
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Runs; medians are reported.")] = 3,
 ) -> None:
@@ -29,28 +30,25 @@ def bench(
 
     Exit code 1 when a bar does not hold.
 
-    Examples: `nuncio bench --list`, `nuncio bench main-road --json out.json --repeat 5`.
+    Examples: `nuncio bench --list`, `nuncio bench --list --json -`,
+    `nuncio bench main-road --json out.json --repeat 5`.
     """
 
     async def work() -> None:
-        folder = benchmarks_folder()
+        folder, file = benchmarks_folder(), ReportFile(json_file)
         if list_all or not name:
-            _show_list(folder)
+            _show_list(folder, file)
             return
         report = await _load(folder, name).run(repeat=repeat, note=output.notice)
-        document = report.document()
-        if json_file is None:
+        if not file.is_wanted:
             output.table(*report.table())
             for line in report.bar_lines():
                 output.say(line)
-        elif str(json_file) == "-":
-            output.emit(document)
-        else:
-            json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+        file.write(report.document())
         if not report.holds:
             raise typer.Exit(ExitCode.FAILED)
 
-    output.complete(work())
+    output.complete(work(), as_json=str(json_file) == "-")
 
 
 def benchmarks_folder() -> Path:
@@ -70,11 +68,13 @@ def _names(folder: Path) -> list[str]:
     return [stem.replace("_", "-") for stem in stems if stem not in FURNITURE]
 
 
-def _show_list(folder: Path) -> None:
-    rows = [
-        (name, (_load(folder, name).__doc__ or "").partition("\n")[0]) for name in _names(folder)
-    ]
-    output.table(("name", "what it measures"), rows)
+def _show_list(folder: Path, file: ReportFile) -> None:
+    purposes = {
+        name: (_load(folder, name).__doc__ or "").partition("\n")[0] for name in _names(folder)
+    }
+    if not file.is_wanted:
+        output.table(("name", "what it measures"), list(purposes.items()))
+    file.write({"benchmarks": [{"name": n, "measures": p} for n, p in purposes.items()]})
 
 
 def _load(folder: Path, name: str) -> ModuleType:

@@ -37,8 +37,12 @@ def demo(
     """
     # Imported here, as it would make every other command slow to start.
     from nuncio_cli.demo.run import demo_folder, run_demo
+    from nuncio_cli.report_file import ReportFile
 
-    to_stdout = json_file is not None and str(json_file) == "-"
-    say: Callable[[str], None] = output.notice if to_stdout else output.say
-    with demo_folder(data, keep=keep) as folder:
-        output.complete(run_demo(folder, installations, seed=seed, json_file=json_file, say=say))
+    async def work() -> None:
+        report = ReportFile(json_file)
+        say: Callable[[str], None] = output.notice if report.is_stdout else output.say
+        with demo_folder(data, keep=keep) as folder:
+            await run_demo(folder, installations, seed=seed, report=report, say=say)
+
+    output.complete(work(), as_json=str(json_file) == "-")

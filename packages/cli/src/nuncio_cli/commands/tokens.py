@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from nuncio.common.v1.provider_pb2 import Platform, Provider
 from nuncio.registry.v1.installation_pb2 import (
@@ -26,9 +27,11 @@ from nuncio.registry.v1.token_pb2 import TokenState
 from nuncio_cli import output
 from nuncio_cli.connect import clients, find_addresses
 from nuncio_cli.errors import ExitCode
-from nuncio_cli.imports.formats import Format, guess_format
-from nuncio_cli.imports.job import ImportJob, Summary, import_file
+from nuncio_cli.imports.formats import Format, guess_format, rejects_of
+from nuncio_cli.imports.job import ImportJob, Summary, import_file, observed_now_or_at
 from nuncio_cli.imports.mapping import FieldMapping
+from nuncio_cli.imports.registration import timestamp
+from nuncio_cli.imports.rows import BadValueError
 from nuncio_cli.names import word
 from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
 from nuncio_cli.stubs import RegistryStub
@@ -55,6 +58,14 @@ def import_tokens(
         Path | None,
         typer.Option(help="Where rows go that are not taken. Default: FILE.rejects"),
     ] = None,
+    observed_at: Annotated[
+        str,
+        typer.Option(
+            help="When the tokens were seen (ISO 8601): what was registered later wins. "
+            "Default: when FILE was last written; now for a pipe.",
+            show_default=False,
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the rows; register nothing.")
     ] = False,
@@ -69,8 +80,9 @@ def import_tokens(
     """Register the tokens of a file: CSV, NDJSON, or an export of OneSignal or Azure.
 
     Good rows go in; the others go into the rejects file with their line, field and rule. Rows
-    without an installation id get one made from app and token, so that importing a file again
-    changes nothing. Memory stays flat whatever the size of the file.
+    without an installation id get one made from app and token, and are as old as the file, so
+    that importing it again makes no second installation, and undoes nothing that was registered
+    since. Memory stays flat whatever the size of the file.
 
     Exit codes: 0 all rows went in, 1 some were rejected, 2 the file cannot be used.
 
@@ -78,14 +90,17 @@ def import_tokens(
     `nuncio tokens import export.csv.gz --app shop --format onesignal`.
     """
     addresses = find_addresses(data, registry=registry)
+    format_ = layout or guess_format(file)
+    seen = _time_option(observed_at) if observed_at else observed_now_or_at(file)
 
     async def work() -> None:
         job = ImportJob(
             file=file,
-            layout=layout or guess_format(file),
+            layout=format_,
             mapping=FieldMapping() if mapping is None else FieldMapping.read(mapping),
-            rejects=rejects or file.with_name(f"{file.name}.rejects"),
+            rejects=rejects or rejects_of(file, format_, dry_run=dry_run),
             app_id=app_id,
+            observed_at=seen,
         )
         what = "checking" if dry_run else "importing"
         with output.progress(what, unit="%", quiet=as_json) as report:
@@ -139,6 +154,13 @@ def show(
     output.complete(work(), as_json=as_json)
 
 
+def _time_option(text: str) -> Timestamp:
+    try:
+        return timestamp(text, "--observed-at")
+    except BadValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def _show_summary(summary: Summary, *, as_json: bool) -> None:
     if as_json:
         output.emit(summary.document())
@@ -149,6 +171,7 @@ def _show_summary(summary: Summary, *, as_json: bool) -> None:
     output.table(("", "#"), rows)
     if summary.tally.rejected:
         output.say(f"rejects, with line, field and rule: {summary.rejects}")
+        output.say(f"import them, mended, with --observed-at {summary.observed_at}")
     if summary.ignored:
         output.say(f"columns that mean nothing to nuncio: {', '.join(summary.ignored)}")
 

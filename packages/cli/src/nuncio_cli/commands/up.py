@@ -20,7 +20,7 @@ def up(
         bool,
         typer.Option(
             "--with-simulator/--no-simulator",
-            help="Simulate APNs, FCM and Web Push too, with credentials for the app `demo`.",
+            help="Simulate APNs, FCM and Web Push too, with the app `demo` and a sample to import.",
         ),
     ] = False,
     registry_port: Port = PORTS["registry"],

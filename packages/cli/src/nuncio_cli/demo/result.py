@@ -11,6 +11,7 @@ class Result:
     """Filled in as the story goes."""
 
     installations: int
+    """How many were registered."""
     dispatches: list[tuple[str, Funnel]] = field(default_factory=list)
     """By id, in order."""
     invalidated: int = 0

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from nuncio_cli import output
 from nuncio_cli.connect import clients
-from nuncio_cli.demo.result import Result
 from nuncio_cli.demo.story import Story
 from nuncio_cli.errors import CliError
+from nuncio_cli.report_file import ReportFile
 from nuncio_cli.suite import SuitePlan, running_suite
 from nuncio_simulator.client import AdminClient
 
@@ -33,9 +31,10 @@ async def run_demo(
     installations: int,
     *,
     seed: int,
-    json_file: Path | None,
+    report: ReportFile,
     say: Callable[[str], None],
 ) -> None:
+    """Raises DemoFailed when something does not hold."""
     plan = SuitePlan(
         data=folder,
         with_simulator=True,
@@ -52,20 +51,11 @@ async def run_demo(
         ):
             story = Story(services, simulator, say=say)
             result = await story.tell(installations=installations, seed=seed)
-    _deliver(result, json_file)
+    report.write(result.document())
     say("")
     say(f"done in {result.seconds:.1f} s")
     if not result.holds:
         raise DemoFailed(detail="; ".join(w for w, holds in result.checks().items() if not holds))
-
-
-def _deliver(result: Result, json_file: Path | None) -> None:
-    if json_file is None:
-        return
-    if str(json_file) == "-":
-        output.emit(result.document())
-    else:
-        json_file.write_bytes(orjson.dumps(result.document(), option=orjson.OPT_INDENT_2) + b"\n")
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
+from nuncio.common.v1.error_reason_pb2 import ErrorReason
 from nuncio.dispatcher.v1.dispatch_pb2 import Dispatch
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import CreateDispatchRequest, DispatchRequest
 from nuncio.dispatcher.v1.message_pb2 import Message
 from nuncio.feedback.v1.feedback_service_pb2 import GetCampaignReportRequest
-from nuncio.registry.v1.app_pb2 import App
 from nuncio.registry.v1.installation_pb2 import CONSENT_STATE_GRANTED, PERMISSION_GRANTED
-from nuncio.registry.v1.registry_service_pb2 import CreateAppRequest, Registration
+from nuncio.registry.v1.registry_service_pb2 import Registration
 from nuncio.registry.v1.token_pb2 import (
     INVALIDATION_OUTCOME_INVALIDATED,
     INVALIDATION_OUTCOME_KEPT_NEWER,
@@ -30,7 +30,9 @@ from nuncio_cli.demo.funnel import Funnel, funnel_of, suppressions
 from nuncio_cli.demo.minting import mint_tokens
 from nuncio_cli.demo.population import PURPOSE, platforms, population
 from nuncio_cli.demo.result import Result
+from nuncio_cli.demo.sample import create_demo_app
 from nuncio_cli.errors import CliError
+from nuncio_cli.names import word
 from nuncio_cli.registering import in_pages, register_pages
 from nuncio_cli.simulated import DEMO_APP
 from nuncio_runtime.errors import Kind
@@ -50,6 +52,12 @@ class DispatchRefused(CliError):
     """The dispatcher refused the demo's dispatch."""
 
     reason = "DISPATCH_REFUSED"
+
+
+class RegistrationRefused(CliError):
+    """The registry refused one of the demo's registrations."""
+
+    reason = "REGISTRATION_REFUSED"
 
 
 class TooSlow(CliError):
@@ -73,9 +81,8 @@ class Story:
     async def tell(self, *, installations: int, seed: int) -> Result:
         """The whole road. Raises ServiceError when a step cannot be taken at all."""
         begun = time.monotonic()
-        result = Result(installations)
         registrations = await self._people(installations, seed)
-        await self._register(registrations)
+        result = Result(await self._register(registrations))
         returned = await self._phones_come_back(registrations)
         result.returned = len(returned)
         expected = await self._explain()
@@ -94,8 +101,7 @@ class Story:
 
     async def _people(self, installations: int, seed: int) -> list[Registration]:
         self._step(f"An app, and {installations:,} installations of it")
-        app = App(app_id=DEMO_APP, display_name="The demo's app")
-        await self._services.registry.CreateApp(CreateAppRequest(app=app))
+        await create_demo_app(self._services.registry)
         tokens = await mint_tokens(self._simulator, platforms(installations))
         people = list(population(tokens, seed=seed, now=datetime.now(UTC)))
         users = {person.user_id for person in people if person.user_id}
@@ -103,17 +109,27 @@ class Story:
         self._say(f"   {len(users):,} known users in {len(countries)} countries, and visitors")
         return people
 
-    async def _register(self, registrations: Sequence[Registration]) -> None:
+    async def _register(self, registrations: Sequence[Registration]) -> int:
+        """Register all; returns how many. Raises RegistrationRefused."""
         self._step("RegisterTokens: pages of 1,000, several on their way")
-        begun, done, refused = time.monotonic(), 0, 0
-        answers = register_pages(self._services.registry, in_pages(registrations), app_id=DEMO_APP)
+        begun = time.monotonic()
         with output.progress("registering", total=len(registrations)) as report:
-            async for answer in answers:
-                done += len(answer.outcomes)
-                refused += len(answer.errors)
-                report(done)
-        seconds = time.monotonic() - begun
-        self._say(f"   {done - refused:,} registered in {seconds:.1f} s; {refused:,} refused")
+            done = await self._register_all(registrations, report)
+        self._say(f"   {done:,} registered in {time.monotonic() - begun:.1f} s")
+        return done
+
+    async def _register_all(
+        self, registrations: Sequence[Registration], report: output.Report
+    ) -> int:
+        done = 0
+        pages = in_pages(registrations)
+        async for answer in register_pages(self._services.registry, pages, app_id=DEMO_APP):
+            for error in answer.errors:
+                reason = word(ErrorReason, error.reason, "ERROR_REASON_")
+                raise RegistrationRefused(detail=f"{error.field}: {error.rule or reason}")
+            done += len(answer.outcomes)
+            report(done)
+        return done
 
     async def _phones_come_back(self, registrations: Sequence[Registration]) -> list[Registration]:
         """Some phones are wiped: their tokens die. Half of them have the app again right after,
@@ -122,9 +138,7 @@ class Story:
         returned = wiped[::2]
         self._step(f"{len(wiped):,} phones are wiped; {len(returned):,} have the app again")
         await self._simulator.kill([phone.token.apns for phone in wiped])
-        answers = register_pages(self._services.registry, in_pages(returned), app_id=DEMO_APP)
-        async for _ in answers:
-            pass
+        await self._register_all(returned, output.no_report)
         self._say("   Apple will name the time of death; those that came back registered after it")
         return returned
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 from xml.etree import ElementTree as ET
 
+from nuncio_cli.imports.azure_records import records
+from nuncio_cli.imports.csv_rows import NOT_UTF8
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.ndjson_rows import json_object
 from nuncio_cli.imports.rows import BadRow, Row, Value
 from nuncio_cli.imports.source import Source
 
-MAX_RECORD: Final = 1 << 20
 NO_PROVIDER: Final = "is none that APNs, FCM or Web Push reaches"
 
 
@@ -38,13 +39,12 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 JSON_PLATFORMS: Final[Mapping[str, str]] = {"apns": "apple"}
 
-RECORD_START: Final = re.compile(r"<(\w+RegistrationDescription)[\s>]")
 INSTALLATION_TAG: Final = re.compile(r"\$InstallationId:\{(.+)\}", re.IGNORECASE)
 USER_TAG: Final = re.compile(r"(?:\$UserId:\{(.+)\}|_UserId:(.+))", re.IGNORECASE)
 
 
 class AzureRows:
-    """Records of an export, one per line or spread over several.
+    """Records of an export, wherever lines begin and end.
 
     The mapping may add constants, translations and attribute types.
     """
@@ -52,14 +52,14 @@ class AzureRows:
     def __init__(self, source: Source, mapping: FieldMapping) -> None:
         self.columns: list[str] = []
         self.ignored: set[str] = set()
-        self._text = source.text
+        self._source = source
         self._mapping = mapping
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        for line, record in _records(self._text):
-            found = _from_json(record) if record.startswith("{") else _from_xml(record)
+        for line, text in records(self._source.chunks()):
+            found = _from_json(text) if text.startswith("{") else _from_xml(text)
             if isinstance(found, Refused):
-                yield BadRow(line, found.field, found.rule, {})
+                yield BadRow(line, found.field, found.rule, {}, text)
             else:
                 fields = self._mapping.apply(found)
                 yield Row(line, fields, fields)
@@ -72,34 +72,12 @@ class Refused(NamedTuple):
     rule: str
 
 
-def _records(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The text of each record, and the line that it begins in.
-
-    A record is a line of JSON, or one RegistrationDescription element; feed and entry elements
-    around it are passed over. A record that grows beyond 1 MiB is given as far as it was read.
-    """
-    begun, first, end = "", 0, ""
-    for number, line in enumerate(lines, start=1):
-        if not begun:
-            text, start = line.strip(), RECORD_START.search(line)
-            if text.startswith("{") or (text and not text.startswith("<")):
-                yield number, text
-            if start is None or not text.startswith("<"):
-                continue
-            begun, first, end = line[start.start() :], number, f"</{start[1]}>"
-        else:
-            begun += line
-        if end in begun or len(begun) > MAX_RECORD:
-            yield first, begun.partition(end)[0] + end
-            begun = ""
-    if begun:
-        yield first, begun
-
-
 def _from_xml(record: str) -> dict[str, Value] | Refused:
     # A document type could define entities that expand without end; exports have none.
     if "<!" in record.replace("<![CDATA[", "") or not record.startswith("<"):
         return Refused("", "is neither a registration nor a JSON object")
+    if "\ufffd" in record:
+        return Refused("", NOT_UTF8)
     try:
         root = ET.fromstring(record)  # noqa: S314 - no document type, see above
     except ET.ParseError as error:

@@ -1,8 +1,9 @@
 """CSV with a header: columns that carry a field's name, or that a mapping names."""
 
-import csv
 from collections.abc import Iterator
 
+from nuncio_cli.errors import FileUnusable, MappingInvalid
+from nuncio_cli.imports.csv_records import Record, Records
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.rows import BadRow, Row, Value
 from nuncio_cli.imports.source import Source
@@ -14,31 +15,28 @@ class CsvRows:
     """Rows of a CSV file (RFC 4180; comma, semicolon or tab, told from the header)."""
 
     def __init__(self, source: Source, mapping: FieldMapping) -> None:
-        header = source.text.readline()
-        self._lines = csv.reader(source.text, delimiter=_delimiter(header), strict=True)
-        self.columns = next(csv.reader([header], delimiter=_delimiter(header)), [])
-        self.ignored = mapping.ignored(self.columns)
+        """Raises FileUnusable for a header that cannot be used, and MappingInvalid when the
+        mapping names columns that are not there."""
+        self._records = Records(source.lines())
+        self.columns = _columns(self._records.header())
+        missing = sorted(
+            {column for column in mapping.columns.values() if column} - {*self.columns}
+        )
+        if missing:
+            raise MappingInvalid(detail=f"the file has no column {', '.join(missing)}")
+        self.ignored = mapping.ignored(filter(None, self.columns))
         self._mapping = mapping
         self._fields = {column: mapping.fields_of(column) for column in self.columns}
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        while True:
-            line = self._lines.line_num + 2  # The header is line 1, and was read before.
-            try:
-                cells = next(self._lines)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield BadRow(line, "", f"is not CSV: {error}", {})
-                continue
-            if cells:
-                yield self._row(line, cells)
+        for record in self._records:
+            if record.fault:
+                yield BadRow(record.line, "", record.fault, {}, record.text)
+            else:
+                yield self._row(record.line, record.cells)
 
     def _row(self, line: int, cells: list[str]) -> Row | BadRow:
-        source = dict(zip(self.columns, cells, strict=False))
-        if len(cells) != len(self.columns):
-            rule = f"has {len(cells)} cells where the header has {len(self.columns)}"
-            return BadRow(line, "", rule, source)
+        source = dict(zip(self.columns, cells, strict=True))
         fields: dict[str, Value] = {}
         for column, cell in source.items():
             if "\ufffd" in cell:
@@ -54,5 +52,13 @@ class CsvRows:
         return [topic.strip() for topic in parts if topic.strip()]
 
 
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
+def _columns(header: Record | None) -> list[str]:
+    if header is None:
+        raise FileUnusable(detail="there is no header, nor anything else")
+    columns = [cell.strip() for cell in header.cells]
+    if header.fault or any("\ufffd" in column for column in columns):
+        raise FileUnusable(detail=f"the header {header.fault or NOT_UTF8}")
+    twice = sorted({column for column in columns if column and columns.count(column) > 1})
+    if twice:
+        raise FileUnusable(detail=f"the header has more than one column {', '.join(twice)}")
+    return columns

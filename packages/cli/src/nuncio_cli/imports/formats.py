@@ -39,6 +39,10 @@ READERS: Final[Mapping[Format, Opener]] = {
 # Their columns are known; a mapping adds constants, translations and types.
 FIXED_LAYOUTS: Final = (Format.ONESIGNAL, Format.AZURE)
 
+REJECTS: Final = ".rejects"
+DRY_RUN: Final = ".dry-run"
+PASSED_OVER: Final = (".gz", REJECTS, DRY_RUN)
+
 
 def reader_for(layout: Format, source: Source, mapping: FieldMapping) -> Reader:
     """Raises MappingInvalid when the mapping renames columns of a layout that is fixed."""
@@ -48,6 +52,16 @@ def reader_for(layout: Format, source: Source, mapping: FieldMapping) -> Reader:
 
 
 def guess_format(path: Path) -> Format:
-    """By the file's name: .ndjson, .jsonl and .json are NDJSON, all else is CSV."""
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    """By the file's name: .ndjson, .jsonl and .json are NDJSON, all else is CSV.
+
+    Rejects look like the file that they come from.
+    """
+    suffixes = [suffix for suffix in path.suffixes if suffix not in PASSED_OVER]
     return Format.NDJSON if suffixes[-1:] in ([".ndjson"], [".jsonl"], [".json"]) else Format.CSV
+
+
+def rejects_of(file: Path, layout: Format, *, dry_run: bool) -> Path:
+    """Where the rejects of a file go by default; those of a pipe into the working folder."""
+    # The rejects of an Azure export are no such export, but rows in nuncio's own words.
+    suffix = (DRY_RUN if dry_run else "") + REJECTS + (".ndjson" if layout is Format.AZURE else "")
+    return file.with_name(file.name + suffix) if file.is_file() else Path(file.name + suffix)

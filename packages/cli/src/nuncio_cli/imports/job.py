@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nuncio_cli.errors import FileUnusable, OptionInvalid
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from nuncio.registry.v1.registry_service_pb2 import Registration
+from nuncio_cli.errors import OptionInvalid
 from nuncio_cli.imports.formats import Format, reader_for
 from nuncio_cli.imports.load import Tally, check_only, read_pages, register
 from nuncio_cli.imports.mapping import FieldMapping
+from nuncio_cli.imports.registration import registration_from
 from nuncio_cli.imports.rejects import Rejects
-from nuncio_cli.imports.source import READ_FAULTS, open_source
+from nuncio_cli.imports.rows import Row
+from nuncio_cli.imports.source import open_source
 from nuncio_cli.stubs import RegistryStub
 
 Report = Callable[..., None]
@@ -25,6 +30,17 @@ class ImportJob:
     mapping: FieldMapping
     rejects: Path
     app_id: str
+    observed_at: Timestamp
+    """When the rows that do not say it were seen."""
+
+    def register_row(self, row: Row) -> Registration:
+        """Raises BadValueError."""
+        return registration_from(
+            row.values,
+            app_id=self.app_id,
+            attribute_types=self.mapping.attribute_types,
+            observed_at=self.observed_at,
+        )
 
 
 class Summary(NamedTuple):
@@ -34,6 +50,7 @@ class Summary(NamedTuple):
     ignored: list[str]
     """Columns that mean nothing to nuncio."""
     rejects: Path
+    observed_at: str
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -43,6 +60,7 @@ class Summary(NamedTuple):
             "rejected": self.tally.rejected,
             "rejects_file": str(self.rejects) if self.tally.rejected else None,
             "ignored_columns": self.ignored,
+            "observed_at": self.observed_at,
         }
 
 
@@ -55,25 +73,32 @@ async def import_file(job: ImportJob, registry: RegistryStub | None, *, report: 
     if job.rejects.exists() and job.rejects.samefile(job.file):
         raise OptionInvalid(detail="the rejects would overwrite the file that is imported")
     tally = Tally()
-    try:
-        with open_source(job.file) as source:
-            reader = reader_for(job.layout, source, job.mapping)
-            with Rejects(job.rejects, reader.columns) as rejects:
-                pages = read_pages(
-                    reader, app_id=job.app_id, mapping=job.mapping, rejects=rejects, tally=tally
-                )
+    with open_source(job.file) as source:
+        reader = reader_for(job.layout, source, job.mapping)
+        with Rejects(job.rejects, reader.columns) as rejects:
+            pages = read_pages(reader, job.register_row, rejects=rejects, tally=tally)
 
-                def on_page() -> None:
-                    note = f"{tally.rows:,} rows, {tally.rejected:,} rejected"
-                    report(source.position(), note, total=source.size)
+            def on_page() -> None:
+                note = f"{tally.rows:,} rows, {tally.rejected:,} rejected"
+                report(source.position(), note, total=source.size)
 
-                if registry is None:
-                    check_only(pages, rejects=rejects, tally=tally, on_page=on_page)
-                else:
-                    await register(
-                        registry, pages, app_id=job.app_id, rejects=rejects, tally=tally,
-                        on_page=on_page,
-                    )  # fmt: skip
-    except READ_FAULTS as error:
-        raise FileUnusable(detail=f"{job.file}: {error}") from error
-    return Summary(tally, sorted(reader.ignored), job.rejects)
+            if registry is None:
+                check_only(pages, rejects=rejects, tally=tally, on_page=on_page)
+            else:
+                await register(
+                    registry, pages, app_id=job.app_id, rejects=rejects, tally=tally,
+                    on_page=on_page,
+                )  # fmt: skip
+    observed_at = job.observed_at.ToJsonString()
+    return Summary(tally, sorted(reader.ignored), job.rejects, observed_at)
+
+
+def observed_now_or_at(file: Path) -> Timestamp:
+    """When the rows of a file were seen at the latest: as it was last written; of a pipe, now."""
+    now = Timestamp()
+    now.GetCurrentTime()
+    if not file.is_file():
+        return now
+    written = Timestamp()
+    written.FromNanoseconds(file.stat().st_mtime_ns)
+    return min(written, now, key=Timestamp.ToNanoseconds)

@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,12 +12,8 @@ from nuncio.registry.v1.registry_service_pb2 import (
     Registration,
 )
 from nuncio.registry.v1.token_pb2 import RegistrationOutcome
-from nuncio_cli.errors import FileUnusable
-from nuncio_cli.imports.mapping import FieldMapping
-from nuncio_cli.imports.registration import registration_from
 from nuncio_cli.imports.rejects import Rejects
 from nuncio_cli.imports.rows import BadRow, BadValueError, Reader, Row
-from nuncio_cli.imports.source import READ_FAULTS
 from nuncio_cli.registering import PAGE, register_pages
 from nuncio_cli.stubs import RegistryStub
 from nuncio_runtime.interceptors.validation import violations
@@ -40,16 +37,21 @@ class Tally:
 
 
 def read_pages(
-    reader: Reader, *, app_id: str, mapping: FieldMapping, rejects: Rejects, tally: Tally
+    reader: Reader,
+    register_row: Callable[[Row], Registration],
+    *,
+    rejects: Rejects,
+    tally: Tally,
 ) -> Iterator[Page]:
     """Pages of good rows, one in memory at a time; bad rows go to the rejects file.
 
-    Raises FileUnusable when the file breaks off, such as a gzip file that was cut.
+    register_row: raises BadValueError. Raises FileUnusable when the file breaks off, such as a
+    gzip file that was cut.
     """
     page = Page([], [])
-    for row in _readable(reader):
+    for row in reader:
         tally.rows += 1
-        bad = row if isinstance(row, BadRow) else _add(page, row, app_id=app_id, mapping=mapping)
+        bad = row if isinstance(row, BadRow) else _add(page, row, register_row)
         if bad is not None:
             rejects.add(bad)
             tally.rejected += 1
@@ -60,19 +62,10 @@ def read_pages(
         yield page
 
 
-def _readable(reader: Reader) -> Iterator[Row | BadRow]:
-    try:
-        yield from reader
-    except READ_FAULTS as error:
-        raise FileUnusable(detail=str(error)) from error
-
-
-def _add(page: Page, row: Row, *, app_id: str, mapping: FieldMapping) -> BadRow | None:
+def _add(page: Page, row: Row, register_row: Callable[[Row], Registration]) -> BadRow | None:
     """Put a row on the page, or say why it cannot go there."""
     try:
-        registration = registration_from(
-            row.values, app_id=app_id, attribute_types=mapping.attribute_types
-        )
+        registration = register_row(row)
     except BadValueError as problem:
         return BadRow(row.line, problem.field, problem.rule, row.source)
     page.rows.append(row)
@@ -96,21 +89,16 @@ async def register(
     what was read before.
     """
     waiting: deque[Page] = deque()
-    broken: list[FileUnusable] = []
 
     def requests() -> Iterator[Sequence[Registration]]:
-        try:
-            for page in pages:
-                waiting.append(page)
-                yield page.registrations
-        except FileUnusable as error:
-            broken.append(error)
+        for page in pages:
+            waiting.append(page)
+            yield page.registrations
 
-    async for answer in register_pages(registry, requests(), app_id=app_id):
-        _count(waiting.popleft(), answer, rejects=rejects, tally=tally)
-        on_page()
-    if broken:
-        raise broken[0]
+    async with aclosing(register_pages(registry, requests(), app_id=app_id)) as answers:
+        async for answer in answers:
+            _count(waiting.popleft(), answer, rejects=rejects, tally=tally)
+            on_page()
 
 
 def check_only(

@@ -20,7 +20,7 @@ FIELDS: Final = frozenset({
 })  # fmt: skip
 FAMILIES: Final = ("attributes.", "consents.")
 # Added to rejects; a corrected rejects file can be imported as it is.
-REJECT_COLUMNS: Final = ("nuncio_line", "nuncio_field", "nuncio_rule")
+REJECT_COLUMNS: Final = ("nuncio_line", "nuncio_field", "nuncio_rule", "nuncio_raw")
 
 
 def is_field(name: str) -> bool:
@@ -70,13 +70,12 @@ class FieldMapping(BaseModel):
         return {c for c in columns if c not in REJECT_COLUMNS and not self.fields_of(c)}
 
     def apply(self, fields: Mapping[str, Value]) -> dict[str, Value]:
-        """Fill in constants and translate values."""
-        filled: dict[str, Value] = {**self.constants, **fields}
-        for field, translation in self.values.items():
-            value = filled.get(field)
-            if isinstance(value, str):
-                filled[field] = translation.get(value, value)
-        return {field: value for field, value in filled.items() if value not in ("", [])}
+        """Translate values, and give constants to fields that have none."""
+        given: dict[str, Value] = {}
+        for field, value in fields.items():
+            translation = self.values.get(field, {})
+            given[field] = translation.get(value, value) if isinstance(value, str) else value
+        return self.constants | {f: value for f, value in given.items() if value not in ("", [])}
 
 
 def _problems(error: ValidationError) -> str:

@@ -4,10 +4,14 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
+from nuncio_cli.errors import FileUnusable
 from nuncio_cli.imports.csv_rows import NOT_UTF8
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.rows import BadRow, Row, Value
-from nuncio_cli.imports.source import Source
+from nuncio_cli.imports.source import MAX_LINE, TOO_LONG, Source
+
+# More are not needed, and what is nested too deeply could not be written again.
+MAX_BRACKETS = 200
 
 
 class NdjsonRows:
@@ -16,17 +20,25 @@ class NdjsonRows:
     def __init__(self, source: Source, mapping: FieldMapping) -> None:
         self.columns: list[str] = []
         self.ignored: set[str] = set()
-        self._text = source.text
+        self._lines = source.lines()
         self._mapping = mapping
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        for line, text in enumerate(self._text, start=1):
-            if text.strip():
-                record = json_object(text)
-                if isinstance(record, str):
-                    yield BadRow(line, "", record, {})
-                else:
-                    yield self._row(line, record)
+        """Raises FileUnusable when the file is one JSON document over several lines."""
+        begun = False
+        for line, whole in enumerate(self._lines, start=1):
+            text = whole.strip()
+            if not text:
+                continue
+            if not begun and (text.startswith("[") or text == "{"):
+                detail = "it is one JSON document; NDJSON has one object in each line"
+                raise FileUnusable(detail=f"{detail} (jq -c '.[]' makes it of an array)")
+            begun = True
+            record = TOO_LONG if len(whole) >= MAX_LINE else json_object(text)
+            if isinstance(record, str):
+                yield BadRow(line, "", record, {}, text)
+            else:
+                yield self._row(line, record)
 
     def _row(self, line: int, record: dict[str, object]) -> Row | BadRow:
         fields: dict[str, Value] = {}
@@ -45,6 +57,8 @@ def json_object(text: str) -> dict[str, object] | str:
     """The object in a line, or what is wrong with it."""
     if "\ufffd" in text:
         return NOT_UTF8
+    if text.count("{") + text.count("[") > MAX_BRACKETS:
+        return "is nested too deeply"
     try:
         record = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from nuncio_cli.errors import FileUnusable
 from nuncio_cli.imports.csv_rows import CsvRows
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.rows import BadRow, Row, Value
@@ -44,6 +45,7 @@ RENAMED: Final[Mapping[str, str]] = {
 }
 VERSIONS: Final[Mapping[str, str]] = {"game_version": "app_version", "device_os": "os_version"}
 VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}([-+][A-Za-z0-9.+-]{0,40})?")
+REQUIRED: Final = ("identifier", "device_type")
 READ: Final = {
     *RENAMED, *VERSIONS, "identifier", "device_type", "device_model", "tags",
     "invalid_identifier", "web_auth", "web_p256",
@@ -54,10 +56,15 @@ class OneSignalRows:
     """Rows of an export. The mapping may add constants, translations and attribute types."""
 
     def __init__(self, source: Source, mapping: FieldMapping) -> None:
+        """Raises FileUnusable when it is no such export."""
         self._rows = CsvRows(source, FieldMapping())
+        missing = [column for column in REQUIRED if column not in self._rows.columns]
+        if missing:
+            detail = f"it is no export of OneSignal: there is no column {', '.join(missing)}"
+            raise FileUnusable(detail=detail)
         self._mapping = mapping
         self.columns = self._rows.columns
-        self.ignored = set(self.columns) - READ
+        self.ignored = self._rows.ignored & (set(self.columns) - READ)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         for row in self._rows:

@@ -1,7 +1,6 @@
 """From the fields of a row to a registration. Rules of the contract are left to the registry."""
 
 import base64
-import binascii
 import math
 import uuid
 from collections.abc import Mapping
@@ -34,9 +33,13 @@ MILLISECONDS_FROM: Final = 1e11
 
 
 def registration_from(
-    fields: Mapping[str, Value], *, app_id: str, attribute_types: Mapping[str, AttributeType]
+    fields: Mapping[str, Value],
+    *,
+    app_id: str,
+    attribute_types: Mapping[str, AttributeType],
+    observed_at: Timestamp | None = None,
 ) -> Registration:
-    """Build the registration of a row.
+    """Build the registration of a row. observed_at: for rows that do not say when it was.
 
     Raises BadValueError where a value cannot be put into the contract's form at all; everything
     else is for the registry to refuse.
@@ -51,7 +54,7 @@ def registration_from(
         user_id=_text(fields, "user_id") or None,
         facts=_facts(fields, attribute_types),
         consents=_consents(fields),
-        observed_at=_time_or_none(fields, "observed_at"),
+        observed_at=_time_or_none(fields, "observed_at") or observed_at,
     )
     if not registration.installation_id:
         registration.installation_id = derived_id(app_id, registration.token)
@@ -59,20 +62,21 @@ def registration_from(
 
 
 def derived_id(app_id: str, token: token_pb2.Token) -> str:
-    """The same id for the same token of an app, so that a second import changes nothing."""
+    """The same id for the same token of an app, so that a second import makes no second one."""
     kind = token.WhichOneof("kind") or ""
     address = token.web_push.endpoint if kind == "web_push" else getattr(token, kind)
+    if kind == "apns":
+        address = address.lower()  # Hexadecimal digits: both cases name the same token.
     return str(uuid.uuid5(NAMESPACE, f"{app_id}\n{kind}\n{address}"))
 
 
 def timestamp(value: Value, field: str) -> Timestamp:
     """A time: ISO 8601 (UTC when it names no zone), or Unix seconds or milliseconds."""
     try:
-        moment = _moment(value)
+        stamp = Timestamp()
+        stamp.FromDatetime(_moment(value))
     except (ValueError, OverflowError, OSError) as error:
         raise BadValueError(field, "is not a time: ISO 8601, or Unix seconds") from error
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
     return stamp
 
 
@@ -133,7 +137,7 @@ def _key(fields: Mapping[str, Value], name: str) -> bytes:
         raise BadValueError(name, "is missing")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise BadValueError(name, "is not base64url") from error
 
 

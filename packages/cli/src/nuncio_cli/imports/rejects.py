@@ -1,14 +1,14 @@
 """The rejects file: the rows that did not go in, as they were, with line, field and rule."""
 
 import csv
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, Self, TextIO
 
 import orjson
 
+from nuncio_cli.errors import FileUnusable
+from nuncio_cli.files import fresh_private
 from nuncio_cli.imports.mapping import REJECT_COLUMNS
 from nuncio_cli.imports.rows import BadRow
 
@@ -21,7 +21,7 @@ class Form(Protocol):
 
 
 class CsvForm:
-    """The columns of the file, then nuncio_line, nuncio_field and nuncio_rule."""
+    """The columns of the file, then nuncio_line, nuncio_field, nuncio_rule and nuncio_raw."""
 
     def __init__(self, out: TextIO, columns: Sequence[str]) -> None:
         # A rejects file that is imported again has our columns already.
@@ -31,49 +31,75 @@ class CsvForm:
 
     def add(self, bad: BadRow) -> None:
         cells = [bad.source.get(column, "") for column in self._columns]
-        self._writer.writerow([*cells, bad.line, bad.field, bad.rule])
+        self._writer.writerow([*cells, bad.line, bad.field, bad.rule, _raw(bad)])
 
 
 class NdjsonForm:
-    """The record with three more keys."""
+    """The record with four more keys; nuncio_raw only when there is one."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def add(self, bad: BadRow) -> None:
-        why = dict(zip(REJECT_COLUMNS, (bad.line, bad.field, bad.rule), strict=True))
-        self._out.write(orjson.dumps({**bad.source, **why}).decode() + "\n")
+        why = {"nuncio_line": bad.line, "nuncio_field": bad.field, "nuncio_rule": bad.rule}
+        raw = {"nuncio_raw": _raw(bad)} if _raw(bad) else {}
+        self._out.write(orjson.dumps({**bad.source, **why, **raw}).decode() + "\n")
+
+
+def _raw(bad: BadRow) -> str:
+    """The record's text; that of an earlier import when its rejects were not mended."""
+    return bad.raw or str(bad.source.get("nuncio_raw", ""))
 
 
 class Rejects:
     """Counts rejected rows and writes them in the order in which they are found.
 
-    The file is made for the first one, so that a clean import leaves none behind. Only its owner
-    may read it: rows hold tokens. CSV when the source has columns, else NDJSON.
+    They are written beside the file, which is replaced at the end, also when the import breaks
+    off; an import without rejects leaves no file behind. Only the owner may read it: rows hold
+    tokens. CSV when the source has columns, else NDJSON.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self.count = 0
+        # A device or a pipe, such as /dev/null, is written to as it is.
+        self._in_place = path.exists() and not path.is_file()
+        self._draft = path if self._in_place else path.with_name(f"{path.name}.new")
         self._columns = columns
+        self._out: TextIO | None = None
         self._form: Form | None = None
-        self._files = ExitStack()
 
     def add(self, bad: BadRow) -> None:
         """Count and write one row."""
         if self._form is None:
-            self._form = self._create()
+            assert self._out is not None
+            self._form = (
+                CsvForm(self._out, self._columns) if self._columns else NdjsonForm(self._out)
+            )
         self._form.add(bad)
         self.count += 1
 
-    def _create(self) -> Form:
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
-        out = self._files.enter_context(file)
-        return CsvForm(out, self._columns) if self._columns else NdjsonForm(out)
-
     def __enter__(self) -> Self:
+        """Raises FileUnusable when the file cannot be written."""
+        try:
+            self._out = self._open()
+        except OSError as error:
+            raise FileUnusable(detail=f"{self.path}: {error.strerror}") from error
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._files.close()
+    def _open(self) -> TextIO:
+        if self._in_place:
+            return self.path.open("w", encoding="utf-8", newline="")
+        return fresh_private(self._draft)
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        assert self._out is not None
+        self._out.close()
+        if self._in_place:
+            return
+        if self.count:
+            self._draft.replace(self.path)
+            return
+        self._draft.unlink()
+        if kind is None:
+            self.path.unlink(missing_ok=True)  # Of an earlier import.

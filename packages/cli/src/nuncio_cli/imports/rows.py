@@ -20,13 +20,16 @@ class Row(NamedTuple):
 
 
 class BadRow(NamedTuple):
-    """A record that does not go in. No part of it names a value."""
+    """A record that does not go in. Neither field nor rule names a value."""
 
     line: int
     field: str
     """Path of nuncio's field, or empty when the record as a whole cannot be read."""
     rule: str
     source: Mapping[str, object]
+    """The record as it was read; empty when it cannot be read."""
+    raw: str = ""
+    """The text of a record that cannot be read."""
 
 
 class BadValueError(ValueError):
@@ -47,4 +50,5 @@ class Reader(Protocol):
     ignored: set[str]
     """Columns seen so far that mean nothing to nuncio."""
 
-    def __iter__(self) -> Iterator[Row | BadRow]: ...
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        """Raises FileUnusable when the file breaks off, or is of another format."""
