@@ -80,6 +80,19 @@ async def test_pages_are_acknowledged_in_order(client: Client) -> None:
     )
 
 
+async def test_tests_are_reported_apart_and_cost_no_token(client: Client) -> None:
+    await client.report(page_of(Row(sent_at=SENT), DEAD, page_id="test", test=True))
+    await client.report(page_of(Row(sent_at=SENT), page_id="real"))
+    report = await client.campaign()
+    accepted, dead = outcome_pb2.VERDICT_ACCEPTED, outcome_pb2.VERDICT_TOKEN_DEAD
+    assert [(kind.test, kind.verdict, kind.count) for kind in report.outcomes] == [
+        (False, accepted, 1),
+        (True, accepted, 1),
+        (True, dead, 1),
+    ]
+    assert not report.invalidations
+
+
 async def test_each_page_is_acknowledged_before_the_next_one_is_sent(client: Client) -> None:
     call = client.stub.ReportOutcomes()
     for number in range(3):

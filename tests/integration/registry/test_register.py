@@ -160,8 +160,9 @@ BAD_ROWS: list[tuple[dict[str, Any], str]] = [
     (facts(device_model="\0"), "facts.device_model"),
     (
         facts(attributes={"a": installation_pb2.AttributeValue(text="\0")}),
-        'facts.attributes["a"]',
+        'facts.attributes["a"].text',
     ),
+    (facts(attributes={"a\nb": installation_pb2.AttributeValue()}), 'facts.attributes["a\nb"]'),
     (
         facts(
             attributes={
@@ -188,6 +189,35 @@ async def test_a_bad_row_is_refused_with_field_and_rule(registry: Registry) -> N
         assert refused.value.reason == "INVALID_FIELD"
         assert refused.value.violations[0].field == f"registration.{field}"
         assert refused.value.violations[0].rule
+
+
+def attributes(start: int, stop: int) -> dict[str, Any]:
+    flag = installation_pb2.AttributeValue(flag=True)
+    return facts(attributes={f"a{number}": flag for number in range(start, stop)})
+
+
+async def test_a_registration_that_would_leave_too_many_attributes_is_refused(
+    registry: Registry,
+) -> None:
+    await registry.register(1, **attributes(0, 60))
+    await registry.register(1, **attributes(60, 100))
+    before = await registry.installation(1)
+    with pytest.raises(RemoteError) as refused:
+        await registry.register(1, **attributes(99, 101))
+    assert (refused.value.kind, refused.value.reason) == (Kind.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert refused.value.metadata == {"field": "registration.facts.attributes"}
+    assert await registry.installation(1) == before
+
+
+async def test_a_row_that_would_leave_too_many_attributes_is_refused_alone(
+    registry: Registry,
+) -> None:
+    await registry.register(2, **attributes(0, 100))
+    rows = [registry.row(number, **attributes(100, 101)) for number in (1, 2, 3)]
+    (response,) = await exchanged(registry, [rows])
+    assert list(response.outcomes) == [CREATED, REFUSED, CREATED]
+    assert [(error.row, error.field) for error in response.errors] == [(1, "facts.attributes")]
+    assert len((await registry.installation(2)).facts.attributes) == 100
 
 
 async def test_bad_rows_of_a_page_are_reported_and_the_others_go_in(registry: Registry) -> None:

@@ -3,16 +3,25 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from nuncio.common.v1 import provider_pb2, target_pb2
-from nuncio.registry.v1 import installation_pb2, predicate_pb2, token_pb2
+from nuncio.registry.v1 import app_pb2, installation_pb2, predicate_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_runtime.client import RemoteError
 from nuncio_runtime.errors import Kind
-from tests.integration.registry.running import ORIGIN, Registry, numbers, timestamp
+from nuncio_runtime.metrics import REGISTRY
+from tests.integration.registry.running import (
+    ORIGIN,
+    Registry,
+    numbers,
+    running_registry,
+    timestamp,
+)
 from tests.integration.registry.subscriptions import subscription
+from tests.support.postgres import fresh_database
 from tests.unit.registry.builders import APP, key
 
 GRANTED = installation_pb2.CONSENT_STATE_GRANTED
@@ -103,6 +112,20 @@ async def test_who_may_not_be_reached_is_counted_under_the_first_reason(registry
     assert suppressed(counted.suppressed) == expected
     assert counted.matched == 7
     assert [(c.platform, c.count) for c in counted.reachable] == [(1, 1), (2, 1)]
+
+
+async def test_tokens_whose_key_is_lost_are_counted_and_end_nothing(tmp_path: Path) -> None:
+    before = REGISTRY.get_sample_value("registry_unreadable_tokens_total") or 0
+    async with fresh_database("nuncio_registry", "registry") as database:
+        async with running_registry(database, tmp_path) as registry:
+            await registry.stub.CreateApp(pb.CreateAppRequest(app=app_pb2.App(app_id=APP)))
+            await registry.register(1)
+        (tmp_path / "seal-1.key").unlink()
+        async with running_registry(database, tmp_path) as registry:
+            (response,) = await registry.pages()
+    assert response.page.count == 0
+    assert suppressed(response.suppressed) == {"INACTIVE_TOKEN": 1}
+    assert REGISTRY.get_sample_value("registry_unreadable_tokens_total") == before + 1
 
 
 async def test_a_page_without_targets_is_still_a_page(registry: Registry) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ import pytest
 
 from nuncio_runtime.calls import current_call, remaining
 from nuncio_runtime.client import RemoteError, connect
-from nuncio_runtime.config import ServerSettings
+from nuncio_runtime.config import ConfigError, ServerSettings
 from nuncio_runtime.errors import FieldViolation, InvalidField, Kind, ServiceError
 from nuncio_runtime.interceptors.validation import violations
 from tests.integration.runtime.echo import SERVICE, Echo, EchoStub, Words, mount
@@ -59,6 +60,7 @@ async def test_a_conversation_is_written_and_read_in_turns() -> None:
         (Words(text="x" * 21), "text"),
         (Words(tags=["abc", "abcd"]), "tags[1]"),
         (Words(inner=Words(text="x" * 21)), "inner.text"),
+        (Words(inner=Words(tags=["a", "\0"])), "inner.tags[1]"),
     ],
 )
 async def test_a_message_that_breaks_a_rule_is_refused_and_names_the_field(
@@ -167,6 +169,13 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
     assert failed.value.kind is Kind.UNAVAILABLE
     assert failed.value.reason == ""
     assert "127.0.0.1" not in str(failed.value)
+
+
+def test_a_target_elsewhere_is_not_called_in_clear_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs TLS"):
+        connect("registry.internal:7411")
+    with pytest.raises(ConfigError, match=r"missing\.pem"):
+        connect("registry.internal:7411", ca_file=tmp_path / "missing.pem")
 
 
 async def test_an_unknown_method_is_unimplemented() -> None:

@@ -153,6 +153,44 @@ async def test_background_runs_beside_the_server_and_is_cancelled_after_the_drai
     assert events == ["started", "cancelled"]
 
 
+async def test_the_background_learns_of_the_drain_while_calls_may_still_finish() -> None:
+    stop, told, servicer = asyncio.Event(), asyncio.Event(), Slow()
+    tellings: list[int] = []
+
+    async def work() -> None:
+        await told.wait()
+        servicer.release.set()
+        await asyncio.Event().wait()
+
+    def draining() -> None:
+        tellings.append(1)
+        told.set()
+
+    async with (
+        running([mount(servicer)], background=[work], stop=stop, draining=draining) as address,
+        connect(address) as channel,
+    ):
+        call = asyncio.ensure_future(EchoStub(channel).Say(Words(text="late")))
+        await servicer.reached.wait()
+        assert tellings == []
+        stop.set()
+        # It is answered by the background only, so the background has not been cancelled yet.
+        assert (await call).text == "late"
+    assert tellings == [1]
+
+
+async def test_a_crash_in_the_background_tells_the_rest_of_it_to_drain() -> None:
+    told = asyncio.Event()
+
+    async def work() -> None:
+        raise LookupError("lost")
+
+    with pytest.raises(ExceptionGroup):
+        async with running([], background=[work], draining=told.set):
+            pass
+    assert told.is_set()
+
+
 async def test_a_crash_in_the_background_stops_the_server_and_is_raised() -> None:
     async def work() -> None:
         raise LookupError("lost")

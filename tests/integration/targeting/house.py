@@ -51,6 +51,17 @@ class House:
         )
         return installation_id
 
+    async def login(self, app_id: str, installation_id: UUID, user_id: str) -> None:
+        """Whoever used the installation logs out, and the user logs in."""
+        await self.registry.ForgetUser(
+            registry_pb.ForgetUserRequest(app_id=app_id, installation_id=str(installation_id))
+        )
+        await self.registry.IdentifyInstallation(
+            registry_pb.IdentifyInstallationRequest(
+                app_id=app_id, installation_id=str(installation_id), user_id=user_id
+            )
+        )
+
     async def consent(self, app_id: str, installation_id: UUID, purpose: str) -> None:
         """The person agrees to a purpose."""
         change = installation_pb2.ConsentChange(
@@ -107,10 +118,13 @@ def expression(text: str) -> audience_pb2.Audience:
 
 def installations(ids: Iterable[UUID]) -> audience_pb2.Audience:
     """These installations."""
+    return audience_pb2.Audience(installations=these(ids))
+
+
+def these(ids: Iterable[UUID]) -> audience_pb2.InstallationSet:
+    """Installations, one by one."""
     packed = b"".join(each.bytes for each in ids)
-    return audience_pb2.Audience(
-        installations=audience_pb2.InstallationSet(installation_ids=packed)
-    )
+    return audience_pb2.InstallationSet(installation_ids=packed)
 
 
 def users(*user_ids: str) -> audience_pb2.Audience:

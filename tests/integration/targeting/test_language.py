@@ -120,7 +120,7 @@ async def test_a_right_expression_is_shown_in_its_canonical_form(house: House, a
         ("", 1, "it is empty"),
         ("a = 1 OR b = 2 AND c = 3", 16, "AND and OR are mixed"),
         ('segment("nobody")', 9, "there is no segment nobody"),
-        ("(" * 41, 1, "the expression is too large: 41 levels"),
+        ("(" * 40, 1, "the expression is too large: 40 levels"),
     ],
 )
 async def test_problems_are_part_of_the_answer(

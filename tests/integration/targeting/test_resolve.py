@@ -189,9 +189,9 @@ async def test_an_expression_that_is_too_large_is_refused_with_the_limit(
     house: House, app: str
 ) -> None:
     with pytest.raises(RemoteError) as raised:
-        await house.pages(app, expression("(" * 41))
+        await house.pages(app, expression("(" * 40))
     assert raised.value.reason == "AUDIENCE_TOO_LARGE"
-    assert raised.value.metadata == {"limit": "levels", "allowed": "40", "found": "41"}
+    assert raised.value.metadata == {"limit": "levels", "allowed": "39", "found": "40"}
 
 
 async def test_a_segment_that_is_not_there_is_named(house: House, app: str) -> None:
@@ -207,6 +207,11 @@ async def test_a_segment_that_is_not_there_is_named(house: House, app: str) -> N
         (pb.ResolveAudienceRequest(app_id="a"), "audience"),
         (pb.ResolveAudienceRequest(app_id="a", audience=audience_pb2.Audience()), "audience"),
         (pb.ResolveAudienceRequest(app_id="", audience=users("x")), "app_id"),
+        (pb.ResolveAudienceRequest(app_id="a\0", audience=users("x")), "app_id"),
+        (
+            pb.ResolveAudienceRequest(app_id="a", audience=users("x", "\0")),
+            "audience.users.user_ids[1]",
+        ),
         (pb.ResolveAudienceRequest(app_id="a", audience=users("x"), page_size=1001), "page_size"),
         (
             pb.ResolveAudienceRequest(
@@ -222,6 +227,12 @@ async def test_a_segment_that_is_not_there_is_named(house: House, app: str) -> N
                 app_id="a", audience=installations([UUID(int=1)]), cursor=b"short"
             ),
             "cursor",
+        ),
+        (
+            pb.ResolveAudienceRequest(
+                app_id="a", audience=users("x"), only=audience_pb2.InstallationSet()
+            ),
+            "only.installation_ids",
         ),
     ],
 )

@@ -40,11 +40,21 @@ async def test_a_page_becomes_counts_and_pending_invalidations(outcomes: Postgre
     assert await record(outcomes, page)
     assert await outcomes.report(ALL) == Report(
         [
-            OutcomeCount(platform=1, provider=1, verdict=1, reason="", count=2),
-            OutcomeCount(platform=1, provider=1, verdict=2, reason="Unregistered", count=1),
+            OutcomeCount(platform=1, provider=1, verdict=1, reason="", test=False, count=2),
+            OutcomeCount(
+                platform=1, provider=1, verdict=2, reason="Unregistered", test=False, count=1
+            ),
         ],
         [(InvalidationOutcome.PENDING, 1)],
     )
+
+
+async def test_tests_are_counted_apart(outcomes: PostgresOutcomes) -> None:
+    await record(outcomes, page_of(Row(sent_at=SENT), page_id="1", test=True))
+    await record(outcomes, page_of(Row(sent_at=SENT), Row(sent_at=SENT), page_id="2"))
+    await record(outcomes, page_of(Row(sent_at=SENT), page_id="3", test=True))
+    report = await outcomes.report(ALL)
+    assert [(kind.test, kind.count) for kind in report.outcomes] == [(False, 2), (True, 2)]
 
 
 async def test_pages_add_up_over_hours(outcomes: PostgresOutcomes) -> None:

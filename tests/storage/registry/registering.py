@@ -6,6 +6,7 @@ from datetime import datetime
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.model import Registration, RegistrationOutcome
+from nuncio_registry.domain.ports import Registered
 from nuncio_registry.domain.register import Register
 from nuncio_registry.domain.sealing import KeyRing
 from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations
@@ -20,7 +21,7 @@ async def register(
     now: datetime = NOW,
     keys: KeyRing | None = None,
 ) -> list[RegistrationOutcome]:
-    """Register a page at a time."""
+    """Register a page at a time; none of its rows may be refused."""
     clock = ManualClock(now)
     use_case = Register(
         PostgresInstallations(pool),
@@ -29,4 +30,6 @@ async def register(
         guard=EndpointGuard(hosts=()),
         clock=clock,
     )
-    return [registered.outcome for registered in await use_case.page(APP, rows)]
+    results = await use_case.page(APP, rows)
+    assert all(isinstance(result, Registered) for result in results)
+    return [result.outcome for result in results if isinstance(result, Registered)]

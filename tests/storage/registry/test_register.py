@@ -14,6 +14,7 @@ from nuncio_registry.domain.model import (
 )
 from nuncio_registry.domain.sealing import bound_to
 from nuncio_registry.storage.postgres import Pool, PostgresInstallations
+from nuncio_runtime.postgres import StorageUnavailable
 from tests.storage.registry.registering import register
 from tests.unit.registry.builders import APP, NOW, hex_token, key, key_ring, registration
 
@@ -183,3 +184,22 @@ async def test_clients_that_create_the_same_installation_leave_one(pool: Pool) -
     outcomes = await asyncio.gather(*(register(pool, [row]) for row in rows))
     assert sum(outcome == [CREATED] for outcome in outcomes) == 1
     assert await pool.fetchval("SELECT count(*) FROM installation") == 1
+
+
+async def test_a_cancellation_survives_an_outage(pool: Pool) -> None:
+    await register(pool, [registration()])
+    holder = await pool.acquire()
+    await holder.execute("BEGIN; SELECT FROM installation FOR UPDATE")
+    registering = asyncio.create_task(register(pool, [registration()]))
+    while not await holder.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"):
+        pass
+    pool.terminate()
+    registering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await registering
+
+
+async def test_an_outage_is_told_from_a_mistake(pool: Pool) -> None:
+    pool.terminate()
+    with pytest.raises(StorageUnavailable):
+        await register(pool, [registration()])

@@ -132,3 +132,10 @@ async def test_check_config_lists_the_settings() -> None:
     code, written, _ = await result_of("check-config", "--list", WINDOW="anything")
     assert code == 0
     assert "NUNCIO_SAMPLE_DATABASE__SCHEMA = sample  (text)\n" in written
+
+
+async def test_what_only_migrations_need_is_not_loaded_by_anybody_else() -> None:
+    program = "import sys, nuncio_runtime.main; print({'alembic', 'sqlalchemy'} & set(sys.modules))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=PIPE)
+    written, _ = await process.communicate()
+    assert written.decode().strip() == "set()"

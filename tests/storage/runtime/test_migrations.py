@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from nuncio_runtime.errors import Kind
-from nuncio_runtime.migrate import SchemaTooOld, check_schema, migrate
-from nuncio_runtime.postgres import StorageUnavailable, dsn_of, open_pool
+from nuncio_runtime.migrate import check_schema, migrate
+from nuncio_runtime.postgres import SchemaTooOld, StorageUnavailable, dsn_of, open_pool
 from tests.support.postgres import empty_database, fresh_database
 
 SAMPLE = "tests.storage.runtime.sample_service"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nuncio_runtime.postgres import open_pool
+from nuncio_runtime.postgres import StorageUnavailable, open_pool
 from nuncio_targeting.domain.errors import SegmentInUse, SegmentNotFound
 from nuncio_targeting.domain.model import Segment, SegmentContent
 from nuncio_targeting.domain.ports import Segments
@@ -154,3 +154,29 @@ async def test_every_query_suits_the_schema() -> None:
     ):
         for name in Q:
             await connection.prepare(getattr(Q, name))
+
+
+async def test_a_cancellation_survives_an_outage() -> None:
+    async with (
+        fresh_database("nuncio_targeting", "targeting") as database,
+        open_pool(database) as pool,
+    ):
+        segments = PostgresSegments(pool)
+        await segments.create(APP, segment("vip"), uses=[])
+        holder = await pool.acquire()
+        await holder.execute("BEGIN; SELECT FROM segment FOR UPDATE")
+        replacing = asyncio.create_task(segments.replace(APP, segment("vip"), uses=[]))
+        while not await holder.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"):
+            pass
+        pool.terminate()
+        replacing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await replacing
+
+
+async def test_an_outage_is_told_from_a_mistake() -> None:
+    async with fresh_database("nuncio_targeting", "targeting") as database:
+        async with open_pool(database) as pool:
+            segments = PostgresSegments(pool)
+        with pytest.raises(StorageUnavailable):
+            await segments.get(APP, "vip")

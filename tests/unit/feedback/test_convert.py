@@ -40,15 +40,6 @@ def test_a_page_survives_the_wire() -> None:
     assert convert.outcome_page(wire(page)) == page
 
 
-@pytest.mark.parametrize("field", ["page_id", "app_id", "campaign"])
-def test_text_with_nul_is_refused(field: str) -> None:
-    page = wire(page_of(Row()))
-    setattr(page, field, "a\0b")
-    with pytest.raises(InvalidField) as refusal:
-        convert.outcome_page(page)
-    assert refusal.value.metadata["field"] == f"page.{field}"
-
-
 def test_a_dispatch_id_that_is_no_uuid_is_refused() -> None:
     with pytest.raises(InvalidField, match="dispatch_id"):
         convert.list_scope(pb.ListInvalidationsRequest(app_id="a", dispatch_id="spring"))

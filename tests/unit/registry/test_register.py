@@ -1,5 +1,6 @@
 """What registering decides, row by row and for whole pages."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -7,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuncio_registry.domain.model import Environment, Registration, RegistrationOutcome
-from nuncio_registry.domain.ports import Known, Plan
+from nuncio_registry.domain.model import (
+    TOO_MANY_ATTRIBUTES,
+    Environment,
+    Facts,
+    Registration,
+    RegistrationOutcome,
+    Value,
+)
+from nuncio_registry.domain.ports import Known, Plan, Registered
 from nuncio_registry.domain.register import decide
 from tests.unit.registry.builders import NOW, key, key_ring, registration
 
@@ -23,12 +31,24 @@ def plan_for(rows: list[Registration], known: list[Known], now: datetime = NOW) 
 
 
 def outcomes(plan: Plan) -> list[RegistrationOutcome]:
-    return [result.outcome for result in plan.results]
+    assert all(isinstance(result, Registered) for result in plan.results)
+    return [result.outcome for result in plan.results if isinstance(result, Registered)]
 
 
-def stored(row: Registration, *, live: bool = True, at: datetime = EARLIER) -> Known:
-    token_hash = KEYS.hash(row.provider, row.token)
-    return Known(row.installation_id, row.environment, token_hash, 1, live, at, at)
+def stored(
+    row: Registration,
+    *,
+    live: bool = True,
+    at: datetime = EARLIER,
+    attributes: Iterable[str] = (),
+) -> Known:
+    token_hash, names = KEYS.hash(row.provider, row.token), frozenset(attributes)
+    return Known(row.installation_id, row.environment, token_hash, 1, live, at, at, names)
+
+
+def named(*numbers: int) -> dict[str, Value]:
+    """Attributes with these numbers in their names."""
+    return {f"a{number}": True for number in numbers}
 
 
 def test_an_unknown_installation_is_created() -> None:
@@ -54,6 +74,25 @@ def test_the_same_token_of_the_other_environment_rotates() -> None:
     row = registration(token="ab" * 32)
     sandbox = registration(token="ab" * 32, environment=Environment.SANDBOX)
     assert outcomes(plan_for([sandbox], [stored(row)])) == [ROTATED]
+
+
+def test_a_row_that_would_leave_too_many_attributes_is_refused_and_does_nothing() -> None:
+    full = stored(registration(), attributes=named(*range(99)))
+    one = registration(facts=Facts(attributes=named(98, 99)))
+    plan = plan_for([one], [full])
+    assert outcomes(plan) == [ROTATED]
+    two = registration(facts=Facts(attributes=named(99, 100)))
+    plan = plan_for([two], [full])
+    assert plan == ([TOO_MANY_ATTRIBUTES], [])
+
+
+def test_attributes_add_up_over_the_rows_of_a_page() -> None:
+    rows = [
+        registration(facts=Facts(attributes=named(*numbers)))
+        for numbers in (range(60), range(50, 100), (100,), (7,))
+    ]
+    plan = plan_for(rows, [])
+    assert plan.results == [(CREATED, NOW), (ROTATED, NOW), TOO_MANY_ATTRIBUTES, (ROTATED, NOW)]
 
 
 def test_a_dead_token_lives_again_when_its_installation_registers_it() -> None:

@@ -1,10 +1,9 @@
 """Tokens at rest."""
 
 import pytest
-from cryptography.exceptions import InvalidTag
 
 from nuncio_registry.domain.model import Provider
-from nuncio_registry.domain.sealing import bound_to
+from nuncio_registry.domain.sealing import UnreadableToken, bound_to
 from nuncio_registry.domain.tokens import plain_token, subscription_token
 from tests.unit.registry.builders import key, key_ring
 
@@ -22,8 +21,21 @@ def test_any_key_of_the_ring_opens_what_it_sealed() -> None:
 @pytest.mark.parametrize("other", [bound_to("app", key(2)), bound_to("ap", key(1))])
 def test_a_sealed_token_opens_in_its_own_row_only(other: bytes) -> None:
     ring = key_ring()
-    with pytest.raises(InvalidTag):
+    with pytest.raises(UnreadableToken):
         ring.open(ring.seal(TOKEN, ROW), key_id=1, bound_to=other)
+
+
+def test_a_token_without_its_key_does_not_open() -> None:
+    sealed = key_ring(1).seal(TOKEN, ROW)
+    with pytest.raises(UnreadableToken):
+        key_ring(2).open(sealed, key_id=1, bound_to=ROW)
+
+
+@pytest.mark.parametrize("length", [0, 11, 12, 20, 40])
+def test_a_sealed_token_that_was_cut_short_does_not_open(length: int) -> None:
+    ring = key_ring()
+    with pytest.raises(UnreadableToken):
+        ring.open(ring.seal(TOKEN, ROW)[:length], key_id=1, bound_to=ROW)
 
 
 def test_sealing_twice_gives_different_bytes() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from nuncio_runtime.config import (
@@ -14,7 +14,9 @@ from nuncio_runtime.config import (
     ServerSettings,
     ServiceSettings,
     Setting,
+    UpstreamSettings,
     describe,
+    is_local_target,
     load,
 )
 
@@ -30,6 +32,13 @@ class DoorSettings(Section):
     """Which keys fit."""
 
 
+class HallSettings(UpstreamSettings):
+    """Where the hall is."""
+
+    target: str = Field(default="127.0.0.1:7998", min_length=1)
+    """Host and port of the hall."""
+
+
 class Settings(ServiceSettings):
     """A service of the tests."""
 
@@ -38,6 +47,7 @@ class Settings(ServiceSettings):
     server: ServerSettings = ServerSettings(listen="127.0.0.1:7999")
     database: DatabaseSettings = DatabaseSettings(schema="rooms")
     door: DoorSettings = DoorSettings()
+    upstream: HallSettings = HallSettings()
     files: tuple[Path, ...] = ()
     """Where the plans are."""
 
@@ -124,6 +134,91 @@ def test_an_open_door_with_tls_is_taken() -> None:
 def test_an_address_that_is_none_is_refused(listen: str) -> None:
     (problem,) = problems(SERVER__LISTEN=listen)
     assert "must be host:port" in problem
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9100", "[::]:9100", "metrics.internal:9100"])
+def test_metrics_beyond_loopback_have_to_be_meant(listen: str) -> None:
+    (problem,) = problems(SERVER__METRICS_LISTEN=listen)
+    assert "NUNCIO_ROOMS_SERVER__METRICS_LISTEN: refuses to start" in problem
+    public = {"NUNCIO_ROOMS_SERVER__METRICS_PUBLIC": "true"}
+    settings = load(Settings, {"NUNCIO_ROOMS_SERVER__METRICS_LISTEN": listen, **public})
+    assert settings.server.metrics_listen == listen
+
+
+@pytest.mark.parametrize("listen", ["", "127.0.0.1:9100", "[::1]:0"])
+def test_metrics_on_loopback_need_no_leave(listen: str) -> None:
+    settings = load(Settings, {"NUNCIO_ROOMS_SERVER__METRICS_LISTEN": listen})
+    assert settings.server.metrics_listen == listen
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "PT0S"])
+@pytest.mark.parametrize(
+    "name", ["SERVER__DEFAULT_DEADLINE", "DATABASE__STATEMENT_TIMEOUT", "DATABASE__CONNECT_TIMEOUT"]
+)
+def test_limits_of_time_leave_some(name: str, seconds: str) -> None:
+    (problem,) = problems(**{name: seconds})
+    assert problem.startswith(f"NUNCIO_ROOMS_{name}: ")
+
+
+def test_a_statement_timeout_that_postgresql_would_take_for_none_is_refused() -> None:
+    (problem,) = problems(DATABASE__STATEMENT_TIMEOUT="0.0004")
+    assert problem.startswith("NUNCIO_ROOMS_DATABASE__STATEMENT_TIMEOUT: ")
+
+
+def test_a_drain_may_be_without_grace_but_not_end_before_it_begins() -> None:
+    settings = load(Settings, {"NUNCIO_ROOMS_SERVER__DRAIN_GRACE": "0"})
+    assert settings.server.drain_grace == timedelta(0)
+    (problem,) = problems(SERVER__DRAIN_GRACE="-1")
+    assert problem.startswith("NUNCIO_ROOMS_SERVER__DRAIN_GRACE: ")
+
+
+LOCAL = [
+    "127.0.0.1:7411",
+    "127.9.9.9",
+    "localhost:7411",
+    "[::1]:7411",
+    "dns:localhost:7411",
+    "dns:///127.0.0.1:7411",
+    "ipv4:127.0.0.1:7411,127.0.0.2:7411",
+    "ipv6:[::1]:7411",
+    "unix:/run/nuncio.sock",
+    "unix:///run/nuncio.sock",
+    "unix-abstract:nuncio",
+]
+ELSEWHERE = [
+    "registry:7411",
+    "10.0.0.1:7411",
+    "[fe80::1]:7411",
+    "0.0.0.0:7411",
+    "localhost.example.org:7411",
+    "127.0.0.1.example.org:7411",
+    "dns:///registry:7411",
+    "dns://10.0.0.1/localhost:7411",
+    "ipv4:127.0.0.1:7411,10.0.0.1:7411",
+    "localhost:7411,10.0.0.1:7411",
+    "xds:///registry",
+    "",
+]
+
+
+def test_a_local_target_is_on_this_machine_for_certain() -> None:
+    assert [target for target in LOCAL if not is_local_target(target)] == []
+    assert [target for target in ELSEWHERE if is_local_target(target)] == []
+
+
+@pytest.mark.parametrize("target", ["registry:7411", "10.0.0.1:7411"])
+def test_an_upstream_elsewhere_without_tls_is_refused(target: str) -> None:
+    (problem,) = problems(UPSTREAM__TARGET=target)
+    assert "NUNCIO_ROOMS_UPSTREAM__CA_FILE: refuses to start" in problem
+    assert target not in problem
+    tls = {"NUNCIO_ROOMS_UPSTREAM__CA_FILE": "/tls/ca.pem"}
+    settings = load(Settings, {"NUNCIO_ROOMS_UPSTREAM__TARGET": target, **tls})
+    assert settings.upstream.target == target
+
+
+def test_an_upstream_without_a_target_has_one_problem() -> None:
+    (problem,) = problems(UPSTREAM__TARGET="")
+    assert problem.startswith("NUNCIO_ROOMS_UPSTREAM__TARGET: ")
 
 
 def test_half_a_tls_identity_is_refused() -> None:

@@ -10,6 +10,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from nuncio_runtime.calls import REQUEST_ID, TRACEPARENT, current_call, remaining
+from nuncio_runtime.config import ConfigError, is_local_target
 from nuncio_runtime.errors import FieldViolation, Kind, ServiceError
 from nuncio_runtime.wire import DOMAIN, KIND_OF_STATUS, STATUS_DETAILS
 
@@ -72,11 +73,20 @@ def connect(target: str, *, ca_file: Path | None = None) -> grpc.aio.Channel:
     Calls carry the request id and the trace of the call being served. Unary calls without a
     timeout get `remaining()`. Failures are raised as RemoteError, for all four forms of calls.
     ca_file: PEM file with the authorities that the server's certificate is checked against;
-    without one the connection is in clear text, which services take on loopback only.
+    without one the connection is in clear text, on this machine only. Raises ConfigError for a
+    target elsewhere without a ca_file, and for a ca_file that cannot be read.
     """
     if ca_file is None:
+        if not is_local_target(target):
+            message = f"{target}: an address that is not loopback needs TLS: name a CA file"
+            raise ConfigError(message)
         return Channel(grpc.aio.insecure_channel(target, options=_OPTIONS))
-    credentials = grpc.ssl_channel_credentials(root_certificates=ca_file.read_bytes())
+    try:
+        authorities = ca_file.read_bytes()
+    except OSError as error:
+        message = f"{ca_file}: {error.strerror}"
+        raise ConfigError(message) from error
+    credentials = grpc.ssl_channel_credentials(root_certificates=authorities)
     return Channel(grpc.aio.secure_channel(target, credentials, options=_OPTIONS))
 
 

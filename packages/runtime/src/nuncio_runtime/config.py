@@ -34,6 +34,8 @@ from pydantic_settings import (
 S = TypeVar("S", bound="ServiceSettings")
 
 NESTING = "__"
+NO_TIME = timedelta(0)
+A_MILLISECOND = timedelta(milliseconds=1)  # PostgreSQL counts in them, and takes 0 for no limit.
 LISTS = (list, tuple, set, frozenset)
 
 
@@ -59,6 +61,29 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_local_target(target: str) -> bool:
+    """Whether what gRPC is to connect to is on this machine: a Unix socket, or loopback only.
+
+    Of the names, only `localhost` is; what another one resolves to can change.
+    Source: gRPC Name Resolution (grpc/doc/naming.md).
+    """
+    scheme, _, rest = target.partition(":")
+    if scheme in ("unix", "unix-abstract"):
+        return True
+    if scheme not in ("dns", "ipv4", "ipv6"):
+        rest = target
+    # What follows two slashes is the name server to ask; after three it is the one of the machine.
+    return all(is_loopback(_host_of(each)) for each in rest.removeprefix("///").split(","))
+
+
+def _host_of(address: str) -> str:
+    """The host of an address whose port may be left out."""
+    try:
+        return split_address(address)[0]
+    except ValueError:
+        return address.removeprefix("[").removesuffix("]")
 
 
 def _kinds(annotation: Any) -> set[Any]:
@@ -124,13 +149,19 @@ class ServerSettings(Section):
     listen: str = "127.0.0.1:0"
     """Host and port for gRPC. Port 0 takes a free one. Only loopback may go without TLS."""
 
-    drain_grace: timedelta = timedelta(seconds=10)
+    drain_grace: timedelta = Field(default=timedelta(seconds=10), ge=NO_TIME)
     """How long running calls may take to finish when the service stops."""
 
-    metrics_listen: str = ""
-    """Host and port for /metrics and /healthz over plain HTTP. Empty: none."""
+    metrics_public: bool = False
+    """Whether metrics may be shown beyond loopback, such as to scrapers in a private network."""
 
-    default_deadline: timedelta = timedelta(seconds=30)
+    metrics_listen: str = ""
+    """Host and port for /metrics and /healthz over plain HTTP. Empty: none.
+
+    They are open to all who can reach them: beyond loopback only with METRICS_PUBLIC.
+    """
+
+    default_deadline: timedelta = Field(default=timedelta(seconds=30), gt=NO_TIME)
     """The deadline of unary calls whose caller states none."""
 
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
@@ -164,10 +195,30 @@ class ServerSettings(Section):
 
     @field_validator("metrics_listen")
     @classmethod
-    def _check_address(cls, listen: str) -> str:
-        if listen:
-            split_address(listen)
+    def _refuse_open_metrics(cls, listen: str, info: ValidationInfo) -> str:
+        public = info.data.get("metrics_public", True)  # Missing: it has a problem of its own.
+        if listen and not is_loopback(split_address(listen)[0]) and not public:
+            message = "refuses to start: an address that is not loopback needs METRICS_PUBLIC"
+            raise ValueError(message)
         return listen
+
+
+class UpstreamSettings(Section):
+    """Where another service is. Subclasses say which, and give `target` a default."""
+
+    target: str = Field(min_length=1)
+    """Host and port of the service, or another name that gRPC resolves."""
+
+    ca_file: Path | None = None
+    """PEM file with the authorities of the service's certificate. Unset: no TLS, loopback only."""
+
+    @field_validator("ca_file")
+    @classmethod
+    def _refuse_clear_text(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
+        target = info.data.get("target")
+        if ca_file is None and target is not None and not is_local_target(target):
+            raise ValueError("refuses to start: a target that is not loopback needs TLS")
+        return ca_file
 
 
 def _default_embedded_folder() -> Path:
@@ -200,10 +251,10 @@ with warnings.catch_warnings():
         pool_max: int = Field(default=10, ge=1)
         """The most connections that one process opens."""
 
-        statement_timeout: timedelta = timedelta(seconds=30)
+        statement_timeout: timedelta = Field(default=timedelta(seconds=30), ge=A_MILLISECOND)
         """How long one statement may run."""
 
-        connect_timeout: timedelta = timedelta(seconds=10)
+        connect_timeout: timedelta = Field(default=timedelta(seconds=10), gt=NO_TIME)
         """How long opening a connection may take."""
 
 

@@ -15,8 +15,7 @@ from nuncio_runtime.config import ConfigError, ServiceSettings, describe, load
 from nuncio_runtime.embedded_postgres import embedded_postgres
 from nuncio_runtime.embedded_programs import EmbeddedPostgresError
 from nuncio_runtime.logging import configure_logging
-from nuncio_runtime.migrate import SchemaTooOld, check_schema, migrate
-from nuncio_runtime.postgres import StorageUnavailable, open_pool
+from nuncio_runtime.postgres import SchemaTooOld, StorageUnavailable, open_pool
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -77,12 +76,20 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
+# Alembic and SQLAlchemy take long to import: only the commands that need them do, and whoever
+# imports this module for its other parts does not.
+
+
 async def _migrate(settings: ServiceSettings, package: str, until: str) -> None:
+    from nuncio_runtime.migrate import migrate
+
     async with _database(settings) as reachable:
         await migrate(reachable.database, package, until="pre" if until == "pre" else "post")
 
 
 async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]]) -> None:
+    from nuncio_runtime.migrate import check_schema, migrate
+
     async with _database(settings) as reachable:
         if settings.database.dsn is None:
             await migrate(reachable.database, package)

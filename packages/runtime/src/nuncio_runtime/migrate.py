@@ -21,24 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from nuncio_runtime.config import DatabaseSettings
-from nuncio_runtime.errors import Kind, ServiceError
-from nuncio_runtime.postgres import dsn_of, split_statements, storage_faults
+from nuncio_runtime.postgres import SchemaTooOld, dsn_of, split_statements, storage_faults
 
 Phase = Literal["pre", "post"]
 
 VERSION_TABLE: Final = "alembic_version"
 
 log = structlog.get_logger(__name__)
-
-
-class SchemaTooOld(ServiceError):
-    """The database schema is older than this program needs. Run migrate first."""
-
-    kind = Kind.FAILED_PRECONDITION
-    reason = "SCHEMA_TOO_OLD"
-
-    def __init__(self, *, found: str, needed: str) -> None:
-        super().__init__(detail=f"found {found}, needed {needed}", found=found, needed=needed)
 
 
 async def migrate(settings: DatabaseSettings, package: str, *, until: Phase = "post") -> list[str]:

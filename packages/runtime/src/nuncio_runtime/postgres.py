@@ -32,6 +32,16 @@ class StorageUnavailable(ServiceError):
         super().__init__(retry_after=RETRY_AFTER)
 
 
+class SchemaTooOld(ServiceError):
+    """The database schema is older than this program needs. Run migrate first."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SCHEMA_TOO_OLD"
+
+    def __init__(self, *, found: str, needed: str) -> None:
+        super().__init__(detail=f"found {found}, needed {needed}", found=found, needed=needed)
+
+
 @asynccontextmanager
 async def open_pool(settings: DatabaseSettings) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
     """Connections whose search path is the service's schema; json and jsonb are Python values.

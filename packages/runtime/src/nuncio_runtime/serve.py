@@ -45,15 +45,18 @@ async def serve(
     background: Sequence[Background] = (),
     stop: asyncio.Event | None = None,
     started: Callable[[int], None] | None = None,
+    draining: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`, then drain and return.
 
     checks: dependencies by name; while one fails, health says NOT_SERVING. background: coroutine
     functions that run beside the server; when one raises, the server drains and the error is
-    raised. started: told the port once calls are taken.
+    raised. started: told the port once calls are taken. draining: called once, when the drain
+    begins, so that the background takes up nothing new while running calls finish.
 
-    The order of stopping: health NOT_SERVING, no new calls, running ones get `drain_grace`, then
-    the background is cancelled. What the services use is closed by the caller, after that.
+    The order of stopping: `draining`, health NOT_SERVING, no new calls, running ones get
+    `drain_grace`, then the background is cancelled. What the services use is closed by the caller,
+    after that.
     """
     stop = stop or asyncio.Event()
     health = Health([mount.service.full_name for mount in mounts], checks or {})
@@ -74,6 +77,8 @@ async def serve(
             try:
                 await stop.wait()
             finally:
+                if draining is not None:
+                    draining()
                 await _drain(server, health, settings)
             for task in tasks:
                 task.cancel()

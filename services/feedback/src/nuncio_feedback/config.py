@@ -1,24 +1,26 @@
 """The settings of feedback: NUNCIO_FEEDBACK_*."""
 
 from datetime import timedelta
-from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from nuncio_runtime.config import DatabaseSettings, Section, ServerSettings, ServiceSettings
+from nuncio_runtime.config import (
+    DatabaseSettings,
+    Section,
+    ServerSettings,
+    ServiceSettings,
+    UpstreamSettings,
+)
 
 NONE = timedelta(0)
 
 
-class RegistrySettings(Section):
+class RegistrySettings(UpstreamSettings):
     """Where the registry is."""
 
     target: str = Field(default="127.0.0.1:7411", min_length=1)
     """Host and port of the registry, or another name that gRPC resolves."""
-
-    ca_file: Path | None = None
-    """PEM file with the authorities of the registry's certificate. Unset: no TLS, loopback only."""
 
     timeout: timedelta = Field(default=timedelta(seconds=10), gt=NONE)
     """How long the registry may take to answer for one batch."""

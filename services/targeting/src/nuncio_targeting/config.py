@@ -1,22 +1,23 @@
 """The settings of targeting: NUNCIO_TARGETING_*."""
 
 from datetime import timedelta
-from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from nuncio_runtime.config import DatabaseSettings, Section, ServerSettings, ServiceSettings
+from nuncio_runtime.config import (
+    DatabaseSettings,
+    ServerSettings,
+    ServiceSettings,
+    UpstreamSettings,
+)
 
 
-class RegistrySettings(Section):
+class RegistrySettings(UpstreamSettings):
     """Where the registry is."""
 
     target: str = Field(default="127.0.0.1:7411", min_length=1)
     """Host and port of the registry, or another name that gRPC resolves."""
-
-    ca_file: Path | None = None
-    """PEM file with the authorities of the registry's certificate. Unset: no TLS, loopback only."""
 
     timeout: timedelta = Field(default=timedelta(seconds=10), gt=timedelta(0))
     """How long the registry may take to answer, or to give the next page."""

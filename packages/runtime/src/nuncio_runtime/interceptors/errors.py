@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 from nuncio_runtime.calls import REQUEST_ID, Call
 from nuncio_runtime.errors import FieldViolation, Kind, ServiceError
-from nuncio_runtime.postgres import storage_fault
+from nuncio_runtime.postgres import StorageUnavailable, storage_fault
 from nuncio_runtime.wire import DOMAIN, STATUS_DETAILS, STATUS_OF_KIND
 
 log = structlog.get_logger(__name__)
@@ -41,12 +41,11 @@ def service_error(error: Exception) -> ServiceError:
     Service errors as they are, faults of the storage as StorageUnavailable; all else becomes
     an InternalError, and the log keeps the traceback under its correlation id.
     """
-    if isinstance(error, ServiceError):
-        return error
-    fault = storage_fault(error)
-    if fault is not None:
-        log.warning("storage_unavailable", fault=type(error).__name__)
-        return fault
+    known = error if isinstance(error, ServiceError) else storage_fault(error)
+    if isinstance(known, StorageUnavailable):
+        log.warning("storage_unavailable", fault=type(known.__cause__ or error).__name__)
+    if known is not None:
+        return known
     if isinstance(error, TimeoutError):
         return DeadlineExceeded()
     correlation_id = secrets.token_hex(8)

@@ -1,4 +1,8 @@
-"""The rules that the contracts' annotations state, checked once, where a message arrives."""
+"""The rules for messages, checked once, where a message arrives.
+
+They are those that the contracts' annotations state, and one that holds for every text: it has no
+U+0000, which PostgreSQL cannot keep.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Final, TypeVar
@@ -8,11 +12,14 @@ from protobuf import Oneof
 from protovalidate import FieldPathElementPb, Validator, Violation
 
 from nuncio_runtime.errors import FieldViolation, InvalidField
+from nuncio_runtime.interceptors.nul import paths_with_nul
 
 M = TypeVar("M", bound=Message)
 
 # Compiles the rules of a message type once and keeps them.
 _VALIDATOR: Final = Validator()
+
+_NUL_RULE: Final = "must not contain U+0000"
 
 
 def violations(message: Message) -> list[FieldViolation]:
@@ -20,14 +27,16 @@ def violations(message: Message) -> list[FieldViolation]:
 
     For servicers that answer row by row; for all others the call is refused before they see it.
     """
-    return [_readable(violation) for violation in _VALIDATOR.collect_violations(message)]
+    broken = [_readable(violation) for violation in _VALIDATOR.collect_violations(message)]
+    broken += (FieldViolation(path, _NUL_RULE) for path in paths_with_nul(message))
+    return broken
 
 
 def check(message: Message) -> None:
     """Raise InvalidField when the message breaks a rule."""
-    broken = _VALIDATOR.collect_violations(message)
+    broken = violations(message)
     if broken:
-        raise InvalidField(*map(_readable, broken))
+        raise InvalidField(*broken)
 
 
 class Checked(AsyncIterator[M]):

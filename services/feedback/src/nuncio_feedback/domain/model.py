@@ -107,12 +107,13 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutcomeCount:
-    """How many outcomes of one kind there are."""
+    """How many outcomes of one kind there are. test: whether they are outcomes of tests."""
 
     platform: int
     provider: int
     verdict: int
     reason: str
+    test: bool
     count: int
 
 

@@ -55,10 +55,9 @@ class PostgresOutcomes(_Storage):
             # Last, because all pages of a dispatch share these rows: they are locked only until
             # the commit that follows at once.
             if lessons.tallies:
+                of_page = (page.app_id, page.campaign, page.dispatch_id, page.test)
                 tallies = zip(*lessons.tallies, strict=True)
-                await connection.execute(
-                    Q.add_outcomes, page.app_id, page.campaign, page.dispatch_id, *tallies
-                )
+                await connection.execute(Q.add_outcomes, *of_page, *tallies)
             return True
 
     async def report(self, scope: Scope) -> Report:

@@ -20,25 +20,25 @@ SELECT $1, $2, $3,
 -- The counts of a page, one row per kind and hour. The order keeps pages of one dispatch, which
 -- share rows and come at the same time, from waiting for one another in a circle.
 INSERT INTO outcome_rollup AS known
-       (app_id, campaign, dispatch_id, platform, provider, verdict, reason, hour, count)
-SELECT $1, $2, $3,
+       (app_id, campaign, dispatch_id, test, platform, provider, verdict, reason, hour, count)
+SELECT $1, $2, $3, $4,
        tally.platform, tally.provider, tally.verdict, tally.reason, tally.hour, tally.rows
-  FROM unnest($4::smallint[], $5::smallint[], $6::smallint[], $7::text[], $8::timestamptz[],
-              $9::bigint[])
+  FROM unnest($5::smallint[], $6::smallint[], $7::smallint[], $8::text[], $9::timestamptz[],
+              $10::bigint[])
        AS tally (platform, provider, verdict, reason, hour, rows)
  ORDER BY tally.platform, tally.provider, tally.verdict, tally.reason, tally.hour
-    ON CONFLICT (app_id, campaign, dispatch_id, platform, provider, verdict, reason, hour)
+    ON CONFLICT (app_id, campaign, dispatch_id, platform, provider, verdict, reason, test, hour)
     DO UPDATE SET count = known.count + excluded.count;
 
 -- name: count_outcomes
--- Outcomes of a campaign ('': any) and a dispatch (NULL: all), by kind.
-SELECT platform, provider, verdict, reason, sum(count)::bigint AS count
+-- Outcomes of a campaign ('': any) and a dispatch (NULL: all), by kind, those of tests apart.
+SELECT platform, provider, verdict, reason, test, sum(count)::bigint AS count
   FROM outcome_rollup
  WHERE app_id = $1
    AND ($2 = '' OR campaign = $2)
    AND ($3::uuid IS NULL OR dispatch_id = $3)
- GROUP BY platform, provider, verdict, reason
- ORDER BY platform, provider, verdict, reason;
+ GROUP BY platform, provider, verdict, reason, test
+ ORDER BY test, platform, provider, verdict, reason;
 
 -- name: count_invalidations
 -- Invalidations of the same dispatches, by outcome. Whatever was called dead was also counted, so

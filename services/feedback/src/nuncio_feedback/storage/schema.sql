@@ -16,9 +16,10 @@ CREATE TABLE outcome_rollup (
   provider smallint NOT NULL,
   verdict smallint NOT NULL,
   reason text NOT NULL,
+  test boolean NOT NULL,
   hour timestamptz NOT NULL,
   count bigint NOT NULL,
-  PRIMARY KEY (app_id, campaign, dispatch_id, platform, provider, verdict, reason, hour)
+  PRIMARY KEY (app_id, campaign, dispatch_id, platform, provider, verdict, reason, test, hour)
 );
 CREATE INDEX outcome_rollup_dispatch ON outcome_rollup (app_id, dispatch_id);
 

@@ -9,7 +9,7 @@ from nuncio_registry.domain.register import Refusal
 from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.interceptors.validation import violations
 
-_ROW: Final = re.compile(r"registrations\[(\d+)\]\.?(.*)")
+_ROW: Final = re.compile(r"registrations\[(\d+)\]\.?(.*)", re.DOTALL)
 
 
 def refused_rows(request: pb.RegisterTokensRequest) -> dict[int, Refusal]:

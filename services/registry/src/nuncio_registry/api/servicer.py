@@ -4,7 +4,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -16,7 +16,6 @@ from nuncio.registry.v1 import predicate_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
 from nuncio_registry.api import convert
-from nuncio_registry.api.metrics import INVALIDATIONS, REGISTRATIONS, SELECTED
 from nuncio_registry.api.rows import refused_rows, row_error_from
 from nuncio_registry.api.values import duration_of, timestamp_of
 from nuncio_registry.domain.apps import Apps
@@ -24,8 +23,10 @@ from nuncio_registry.domain.installations import InstallationCare
 from nuncio_registry.domain.invalidate import Invalidate
 from nuncio_registry.domain.model import RegistrationOutcome
 from nuncio_registry.domain.predicate import Predicate
-from nuncio_registry.domain.register import Register
+from nuncio_registry.domain.register import Refusal, Register
 from nuncio_registry.domain.select import Select, TargetPage
+from nuncio_registry.metrics import INVALIDATIONS, REGISTRATIONS, SELECTED, UNREADABLE
+from nuncio_runtime.errors import FieldViolation
 from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -104,9 +105,12 @@ class RegistryServicer(rpc.RegistryServiceServicer):
         registered = await self._register.page(request.app_id, good)
         outcomes = [token_pb2.REGISTRATION_OUTCOME_UNSPECIFIED] * len(request.registrations)
         for number, result in zip(numbers, registered, strict=True):
-            outcomes[number] = token_pb2.RegistrationOutcome.ValueType(result.outcome)
+            if isinstance(result, FieldViolation):
+                broken.append(Refusal(number, result))
+            else:
+                outcomes[number] = token_pb2.RegistrationOutcome.ValueType(result.outcome)
         refusals = sorted([*refused.values(), *broken])
-        _count_registrations([result.outcome for result in registered], refused=len(refusals))
+        _count_registrations(outcomes)
         return pb.RegisterTokensResponse(outcomes=outcomes, errors=map(row_error_from, refusals))
 
     async def UpdateInstallation(
@@ -221,14 +225,14 @@ def _filter_digest(request: pb.ListInstallationsRequest) -> bytes:
     return hashlib.sha256(request.app_id.encode() + b"\0" + content).digest()
 
 
-def _count_registrations(outcomes: list[RegistrationOutcome], *, refused: int = 0) -> None:
+def _count_registrations(outcomes: Sequence[int]) -> None:
     for outcome, count in Counter(outcomes).items():
-        REGISTRATIONS.labels(outcome.name).inc(count)
-    if refused:
-        REGISTRATIONS.labels("REFUSED").inc(refused)
+        name = RegistrationOutcome(outcome).name if outcome else "REFUSED"
+        REGISTRATIONS.labels(name).inc(count)
 
 
 def _count_selected(page: TargetPage) -> None:
     SELECTED.labels("TARGET").inc(len(page.tokens))
+    UNREADABLE.inc(page.unreadable)
     for reason, count in page.suppressed.items():
         SELECTED.labels(reason.name).inc(count)

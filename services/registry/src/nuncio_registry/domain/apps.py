@@ -6,7 +6,6 @@ from typing import Final
 from nuncio_registry.domain.errors import AppExists, AppNotFound
 from nuncio_registry.domain.model import App
 from nuncio_registry.domain.ports import AppStore
-from nuncio_registry.domain.rules import check_text
 from nuncio_runtime.clock import Clock
 from nuncio_runtime.errors import FieldViolation, InvalidField
 
@@ -27,7 +26,6 @@ class Apps:
 
     async def create(self, *, app_id: str, display_name: str, stale_after: timedelta | None) -> App:
         """Create an app; doing it again changes nothing. Raises AppExists when it differs."""
-        check_text("app.display_name", display_name)
         wanted = App(
             app_id=app_id,
             display_name=display_name,
@@ -43,8 +41,7 @@ class Apps:
 
     async def get(self, app_id: str) -> App:
         """The app as stored. Raises AppNotFound."""
-        # The one character that PostgreSQL does not take; no app has it in its id.
-        app = None if "\0" in app_id else await self._store.get(app_id)
+        app = await self._store.get(app_id)
         if app is None:
             raise AppNotFound(app_id)
         self._seen[app_id] = self._clock.monotonic()

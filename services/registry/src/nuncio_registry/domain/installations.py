@@ -10,7 +10,7 @@ from nuncio_registry.domain.keys import KeySpan
 from nuncio_registry.domain.model import ConsentChange, ConsentState, FactsChange, Installation
 from nuncio_registry.domain.ports import Installations
 from nuncio_registry.domain.predicate import Predicate, check_predicate
-from nuncio_registry.domain.rules import check_consents, check_facts, check_text
+from nuncio_registry.domain.rules import check_consents, check_facts
 from nuncio_runtime.clock import Clock
 
 T = TypeVar("T")
@@ -50,15 +50,12 @@ class InstallationCare:
     async def update(self, app_id: str, installation_id: UUID, change: FactsChange) -> Installation:
         """Change what the installation tells of itself. Raises InvalidField."""
         check_facts(change.facts, now=self._clock.now(), path="facts")
-        for i, name in enumerate(change.remove_attributes):
-            check_text(f"remove_attributes[{i}]", name)
         await self._apps.require(app_id)
         found = await self._installations.update(app_id, installation_id, change)
         return _found(found, app_id, installation_id)
 
     async def identify(self, app_id: str, installation_id: UUID, user_id: str) -> str:
         """Give the installation to the user, to nobody when empty; the one before, or empty."""
-        check_text("user_id", user_id)
         await self._apps.require(app_id)
         before = await self._installations.set_user(app_id, installation_id, user_id)
         return _found(before, app_id, installation_id)

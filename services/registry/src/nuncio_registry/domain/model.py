@@ -13,6 +13,10 @@ from nuncio_runtime.secret import Secret
 MAX_TOPICS: Final = 200
 MAX_ATTRIBUTES: Final = 100
 
+TOO_MANY_ATTRIBUTES: Final = FieldViolation(
+    "facts.attributes", f"must leave at most {MAX_ATTRIBUTES} attributes"
+)
+
 
 class Platform(IntEnum):
     """What an installation runs on."""
@@ -212,8 +216,7 @@ class Installation:
             rule = f"must leave at most {MAX_TOPICS} topics"
             raise InvalidField(FieldViolation("add_topics", rule))
         if len(self.facts.attributes or ()) > MAX_ATTRIBUTES:
-            rule = f"must leave at most {MAX_ATTRIBUTES} attributes"
-            raise InvalidField(FieldViolation("facts.attributes", rule))
+            raise InvalidField(TOO_MANY_ATTRIBUTES)
 
 
 class DeadToken(NamedTuple):

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from itertools import compress
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from nuncio_registry.domain.model import (
@@ -20,10 +21,16 @@ from nuncio_registry.domain.model import (
     Suppression,
 )
 from nuncio_registry.domain.predicate import Predicate
+from nuncio_runtime.errors import FieldViolation
+
+T = TypeVar("T")
 
 
 class Known(NamedTuple):
-    """What is stored of an installation that a page touches, locked."""
+    """What is stored of an installation that a page touches, locked.
+
+    attributes: their names; not read when no row of the page sets any.
+    """
 
     installation_id: UUID
     environment: Environment
@@ -32,6 +39,7 @@ class Known(NamedTuple):
     live: bool
     registered_at: datetime
     observed_at: datetime
+    attributes: frozenset[str] = frozenset()
 
 
 class NewRow(NamedTuple):
@@ -61,10 +69,14 @@ class Registered(NamedTuple):
     registered_at: datetime
 
 
+# What a row did, or the rule that it breaks with what is stored: then it does nothing.
+Result: TypeAlias = Registered | FieldViolation
+
+
 class Plan(NamedTuple):
     """What a page does: a result per row, and rounds of writing, one after the other."""
 
-    results: list[Registered]
+    results: list[Result]
     rounds: list[Round]
 
 
@@ -104,6 +116,26 @@ class SelectedRows(NamedTuple):
     matched: int
     cursor: UUID
 
+    def those(self, chosen: Sequence[bool]) -> "SelectedRows":
+        """Only the chosen rows; the others count as suppressed for their token."""
+
+        def kept(column: Sequence[T]) -> list[T]:
+            return list(compress(column, chosen))
+
+        inactive = self.suppressed.get(Suppression.INACTIVE_TOKEN, 0) + chosen.count(False)
+        return self._replace(
+            ids=kept(self.ids),
+            token_refs=kept(self.token_refs),
+            platforms=kept(self.platforms),
+            providers=kept(self.providers),
+            environments=kept(self.environments),
+            sealed=kept(self.sealed),
+            key_ids=kept(self.key_ids),
+            vapid_key_ids=kept(self.vapid_key_ids),
+            registered_at=kept(self.registered_at),
+            suppressed={**self.suppressed, Suppression.INACTIVE_TOKEN: inactive},
+        )
+
 
 class Counts(NamedTuple):
     """How many installations match: those that may be reached, and the others by reason."""
@@ -140,7 +172,7 @@ class Installations(Protocol):
         hashes: Sequence[bytes],
         now: datetime,
         plan: Callable[[Sequence[Known]], Plan],
-    ) -> list[Registered]:
+    ) -> list[Result]:
         """Lock what the page touches, ask for the plan, carry it out; the whole page or nothing.
 
         Known rows are the installations named by the page and the live owners of its hashes.

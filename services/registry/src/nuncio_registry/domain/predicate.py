@@ -178,8 +178,6 @@ def _check_comparison(node: Comparison, path: str) -> None:
 def _check_attribute(node: Comparison, path: str) -> None:
     if (node.field == Field.ATTRIBUTE) != bool(node.attribute):
         _refuse(f"{path}.attribute", "must be set with PREDICATE_FIELD_ATTRIBUTE, and only there")
-    if "\0" in node.attribute:
-        _refuse(f"{path}.attribute", "must not contain the character U+0000")
 
 
 def _check_operator(node: Comparison, path: str) -> None:
@@ -208,8 +206,6 @@ def _check_count(node: Comparison, path: str) -> None:
 
 def _check_value(node: Comparison, value: Value, path: str) -> None:
     found = type_of(value)
-    if isinstance(value, str) and "\0" in value:
-        _refuse(path, "must not contain the character U+0000")
     if node.field == Field.ATTRIBUTE:
         if found is not type_of(node.values[0]):
             _refuse(path, "must be of one type with the other values")

@@ -13,6 +13,8 @@ from uuid import UUID
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.model import (
+    MAX_ATTRIBUTES,
+    TOO_MANY_ATTRIBUTES,
     Environment,
     Provider,
     Registration,
@@ -24,6 +26,7 @@ from nuncio_registry.domain.ports import (
     NewRow,
     Plan,
     Registered,
+    Result,
     Round,
 )
 from nuncio_registry.domain.rules import check_registration
@@ -62,9 +65,12 @@ class Register:
     async def one(self, app_id: str, row: T, read: Callable[[T], Registration]) -> Registered:
         """Read, check and register one row. Raises InvalidField, AppNotFound."""
         _, good, bad = self.sift([(0, row)], read)
-        for _, (field, rule) in bad:
-            raise InvalidField(FieldViolation(f"registration.{field}", rule))
-        return (await self.page(app_id, good))[0]
+        for _, violation in bad:
+            raise _refused(violation)
+        (result,) = await self.page(app_id, good)
+        if isinstance(result, FieldViolation):
+            raise _refused(result)
+        return result
 
     def sift(
         self, rows: Iterable[tuple[int, T]], read: Callable[[T], Registration]
@@ -85,8 +91,11 @@ class Register:
                 good.append(registration)
         return numbers, good, bad
 
-    async def page(self, app_id: str, rows: Sequence[Registration]) -> list[Registered]:
-        """Register checked rows, all or none, in order. Raises AppNotFound."""
+    async def page(self, app_id: str, rows: Sequence[Registration]) -> list[Result]:
+        """Register checked rows in order, all or none of those that fit what is stored.
+
+        Raises AppNotFound.
+        """
         await self._apps.require(app_id)
         if not rows:
             return []
@@ -128,7 +137,8 @@ def decide(
 
     rows and hashes: the page, row by row. known: the installations that the page names and the
     live owners of its tokens, as stored. A row is STALE when its installation, or the live owner
-    of its token, was observed later.
+    of its token, was observed later; it is refused when its attributes and those that are stored
+    are too many.
     """
     state = _State(known)
     results = [state.register(i, row, hashes[i], now) for i, row in enumerate(rows)]
@@ -149,9 +159,7 @@ class _State:
         self._written: set[UUID] = set()
         self._released: set[tuple[Environment, bytes]] = set()
 
-    def register(
-        self, index: int, row: Registration, token_hash: bytes, now: datetime
-    ) -> Registered:
+    def register(self, index: int, row: Registration, token_hash: bytes, now: datetime) -> Result:
         key = (row.environment, token_hash)
         mine = self._known.get(row.installation_id)
         owner_id = self._owners.get(key)
@@ -159,6 +167,8 @@ class _State:
         for stored in (mine, owner):
             if stored and row.observed_at and row.observed_at < stored.observed_at:
                 return Registered(RegistrationOutcome.STALE, stored.registered_at)
+        if len(_attributes(row, mine)) > MAX_ATTRIBUTES:
+            return TOO_MANY_ATTRIBUTES
         same = mine is not None and (mine.environment, mine.token_hash) == key
         round_ = self._round_for(row.installation_id, owner, key)
         if owner is not None:
@@ -205,8 +215,9 @@ class _State:
             # Clocks of replicas differ a little; what is stored never goes back.
             observed_at = max(observed_at, mine.observed_at)
             registered_at = max(registered_at, mine.registered_at)
+        attributes = _attributes(row, mine)
         self._known[row.installation_id] = Known(
-            row.installation_id, *key, None, True, registered_at, observed_at
+            row.installation_id, *key, None, True, registered_at, observed_at, attributes
         )
         self._owners[key] = row.installation_id
         self._written.add(row.installation_id)
@@ -218,6 +229,18 @@ def _not_ahead(row: Registration, now: datetime) -> Registration:
     if row.observed_at is None or row.observed_at < now:
         return row
     return row._replace(observed_at=None)
+
+
+def _attributes(row: Registration, mine: Known | None) -> frozenset[str]:
+    """The names of the attributes that the installation has after the row."""
+    told = row.facts.attributes or {}
+    stored = mine.attributes if mine is not None else frozenset[str]()
+    return stored.union(told) if told else stored
+
+
+def _refused(violation: FieldViolation) -> InvalidField:
+    """The error of a call that registers one row."""
+    return InvalidField(FieldViolation(f"registration.{violation.field}", violation.rule))
 
 
 def _outcome(mine: Known | None, owner: Known | None, *, same: bool) -> RegistrationOutcome:

@@ -16,7 +16,6 @@ from nuncio_registry.domain.model import (
     Provider,
     PushToken,
     Registration,
-    Version,
 )
 from nuncio_registry.domain.tokens import P256DH_BYTES, WEB_PUSH_KEY_BYTES
 from nuncio_runtime.errors import FieldViolation, InvalidField
@@ -45,10 +44,8 @@ def check_registration(row: Registration, *, guard: EndpointGuard, now: datetime
         _refuse("platform", _PLATFORM_RULES[row.provider])
     if row.provider == Provider.WEB_PUSH:
         _check_subscription(row.token, guard)
-        check_text("token.web_push.vapid_key_id", row.vapid_key_id)
     if row.observed_at is not None and row.observed_at > now + CLOCK_TOLERANCE:
         _refuse("observed_at", "must be at most 10 minutes in the future")
-    check_text("user_id", row.user_id)
     check_facts(row.facts, now=now, path="facts")
     if row.consents:
         check_consents(row.consents, path="consents")
@@ -60,13 +57,6 @@ def check_facts(facts: Facts, *, now: datetime, path: str) -> None:
         _refuse(f"{path}.last_seen", "must be at most 10 minutes in the future")
     if facts.time_zone is not None and facts.time_zone not in _time_zones():
         _refuse(f"{path}.time_zone", "must be a name of the IANA time zone database")
-    check_text(f"{path}.device_model", facts.device_model)
-    check_text(f"{path}.sdk_version", facts.sdk_version)
-    for name, value in (facts.attributes or {}).items():
-        if isinstance(value, str):
-            check_text(f'{path}.attributes["{name}"]', value)
-        elif isinstance(value, Version):
-            check_text(f'{path}.attributes["{name}"]', value.text)
 
 
 def check_consents(changes: Iterable[ConsentChange], *, path: str) -> None:
@@ -76,14 +66,6 @@ def check_consents(changes: Iterable[ConsentChange], *, path: str) -> None:
         if change.purpose in purposes:
             _refuse(f"{path}[{index}].purpose", "must be named once")
         purposes.add(change.purpose)
-        for name in ("source", "prompt_strategy", "policy_version", "actor"):
-            check_text(f"{path}[{index}].{name}", getattr(change, name))
-
-
-def check_text(field: str, text: str | None) -> None:
-    """Raise InvalidField for the one character that PostgreSQL cannot keep."""
-    if text is not None and "\0" in text:
-        _refuse(field, "must not contain the character U+0000")
 
 
 def _check_subscription(token: PushToken, guard: EndpointGuard) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from nuncio_registry.domain.model import Provider, PushToken
@@ -18,6 +19,10 @@ from nuncio_registry.domain.tokens import address
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TOKEN_REF_BYTES: Final = 16
+
+
+class UnreadableToken(Exception):
+    """A sealed token does not open."""
 
 
 class KeyRing:
@@ -44,8 +49,12 @@ class KeyRing:
         return nonce + self._sealing.encrypt(nonce, token.reveal(), bound_to)
 
     def open(self, sealed: bytes, *, key_id: int, bound_to: bytes) -> bytes:
-        """The plain text. Raises KeyError for a key that is gone, InvalidTag for damage."""
-        return self._ciphers[key_id].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
+        """The plain text. Raises UnreadableToken when the key is gone or the row is damaged."""
+        nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+        try:
+            return self._ciphers[key_id].decrypt(nonce, ciphertext, bound_to)
+        except (KeyError, InvalidTag, ValueError) as error:  # ValueError: it is cut short.
+            raise UnreadableToken from error
 
 
 def binding(app_id: str) -> bytes:

@@ -7,20 +7,26 @@ Benchmark: `nuncio bench main-road`.
 
 import asyncio
 import struct
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
+from operator import not_
 from typing import Final
 from uuid import UUID
+
+import structlog
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.keys import FIRST_KEY, LAST_KEY, NO_KEYS, KeySpan
 from nuncio_registry.domain.model import Provider, Suppression
 from nuncio_registry.domain.ports import Counts, Installations, SelectedRows, Selection
 from nuncio_registry.domain.predicate import Predicate, check_predicate
-from nuncio_registry.domain.rules import check_text
-from nuncio_registry.domain.sealing import KeyRing, binding
+from nuncio_registry.domain.sealing import KeyRing, UnreadableToken, binding
 from nuncio_registry.domain.tokens import WEB_PUSH_KEY_BYTES
 from nuncio_runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
 
 # PostgreSQL counts microseconds from 2000-01-01, the contract from 1970-01-01, both in UTC.
 _EPOCH_SHIFT: Final = 946_684_800_000_000
@@ -28,7 +34,10 @@ _EPOCH_SHIFT: Final = 946_684_800_000_000
 
 @dataclass(frozen=True, slots=True)
 class TargetPage:
-    """A run of targets by columns, as the contract's TargetPage. Never shows its tokens."""
+    """A run of targets by columns, as the contract's TargetPage. Never shows its tokens.
+
+    unreadable: how many of those suppressed for their token have one that does not open.
+    """
 
     installation_ids: bytes
     token_refs: bytes
@@ -41,6 +50,7 @@ class TargetPage:
     registered_at: list[int]
     suppressed: Mapping[Suppression, int]
     cursor: UUID
+    unreadable: int = 0
 
     def __repr__(self) -> str:
         return f"TargetPage({len(self.tokens)} targets)"
@@ -83,14 +93,13 @@ class Select:
             while (rows := await reading) is not None:
                 left = span.after(rows.cursor) if rows.matched == page_size else NO_KEYS
                 reading = asyncio.create_task(self._read(selection, left, page_size))
-                yield self._page(rows, bound)
+                yield self._readable_page(rows, bound)
         finally:
             # One page may be under way when the consumer leaves.
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _selection(self, app_id: str, predicate: Predicate | None, purpose: str) -> Selection:
-        check_text("purpose", purpose)
         if predicate is not None:
             check_predicate(predicate)
         app = await self._apps.get(app_id)
@@ -104,6 +113,28 @@ class Select:
             return None
         part = selection._replace(first=UUID(int=span.first), last=UUID(int=span.last))
         return await self._installations.select(part, limit=page_size)
+
+    def _readable_page(self, rows: SelectedRows, bound: bytes) -> TargetPage:
+        """A token that does not open costs its installation the message, and nobody else."""
+        try:
+            return self._page(rows, bound)
+        except UnreadableToken:
+            opens = self._opens(rows, bound)
+        lost = Counter(compress(rows.key_ids, map(not_, opens)))
+        log.error("tokens_unreadable", count=lost.total(), key_ids=sorted(lost))
+        return replace(self._page(rows.those(opens), bound), unreadable=lost.total())
+
+    def _opens(self, rows: SelectedRows, bound: bytes) -> list[bool]:
+        """Whether each token opens."""
+        opens: list[bool] = []
+        for id_, sealed, key_id in zip(rows.ids, rows.sealed, rows.key_ids, strict=True):
+            try:
+                self._keys.open(sealed, key_id=key_id, bound_to=bound + id_)
+            except UnreadableToken:
+                opens.append(False)
+            else:
+                opens.append(True)
+        return opens
 
     def _page(self, rows: SelectedRows, bound: bytes) -> TargetPage:
         open_, web_push = self._keys.open, Provider.WEB_PUSH.value  # bound once: read for every row

@@ -1,7 +1,8 @@
 """The registry's tables behind the domain's ports."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
@@ -26,7 +27,7 @@ from nuncio_registry.domain.ports import (
     Known,
     NewRow,
     Plan,
-    Registered,
+    Result,
     Round,
     SelectedRows,
     Selection,
@@ -34,13 +35,15 @@ from nuncio_registry.domain.ports import (
 from nuncio_registry.domain.predicate import Predicate
 from nuncio_registry.storage import rows as rows_
 from nuncio_registry.storage.predicate import where
-from nuncio_runtime.postgres import StorageUnavailable, load_queries
+from nuncio_runtime.postgres import StorageUnavailable, load_queries, storage_faults
 
 T = TypeVar("T")
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 Q: Final = load_queries("nuncio_registry.storage")
+
+ACQUIRE_SECONDS: Final = 10.0
 
 # After its first failure a transaction queues up, so only first attempts of others come between.
 _ATTEMPTS: Final = 10
@@ -49,32 +52,40 @@ _ATTEMPTS: Final = 10
 _RACES: Final = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
 
 
-class PostgresApps:
-    """Keeps `AppStore`."""
-
+class _Storage:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with storage_faults():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
+
+
+class PostgresApps(_Storage):
+    """Keeps `AppStore`."""
 
     async def create(self, app: App) -> App:
         new = (app.app_id, app.display_name, app.stale_after, app.created_at)
-        created = await self._pool.fetchrow(Q.create_app, *new)
-        stored = await self.get(app.app_id) if created is None else rows_.app_from(created)
-        assert stored is not None, "apps are never deleted"
-        return stored
+        async with self._connection() as connection:
+            row = await connection.fetchrow(Q.create_app, *new)
+            row = row or await connection.fetchrow(Q.app, app.app_id)
+        assert row is not None, "apps are never deleted"
+        return rows_.app_from(row)
 
     async def get(self, app_id: str) -> App | None:
-        row = await self._pool.fetchrow(Q.app, app_id)
+        async with self._connection() as connection:
+            row = await connection.fetchrow(Q.app, app_id)
         return None if row is None else rows_.app_from(row)
 
     async def page(self, *, after: str, limit: int) -> list[App]:
-        return [rows_.app_from(row) for row in await self._pool.fetch(Q.apps, after, limit)]
+        async with self._connection() as connection:
+            return [rows_.app_from(row) for row in await connection.fetch(Q.apps, after, limit)]
 
 
-class PostgresInstallations:
+class PostgresInstallations(_Storage):
     """Keeps `Installations`."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
 
     async def register(
         self,
@@ -84,11 +95,12 @@ class PostgresInstallations:
         hashes: Sequence[bytes],
         now: datetime,
         plan: Callable[[Sequence[Known]], Plan],
-    ) -> list[Registered]:
+    ) -> list[Result]:
         ids = [row.installation_id for row in rows]
+        with_attributes = any(row.facts.attributes for row in rows)
 
-        async def attempt(connection: Connection) -> list[Registered]:
-            touched = await connection.fetch(Q.lock_touched, app_id, ids, hashes)
+        async def attempt(connection: Connection) -> list[Result]:
+            touched = await connection.fetch(Q.lock_touched, app_id, ids, hashes, with_attributes)
             results, rounds = plan([rows_.known_from(row) for row in touched])
             for round_ in rounds:
                 await _write_round(connection, app_id, rows, round_, hashes=hashes, now=now)
@@ -97,20 +109,22 @@ class PostgresInstallations:
         return await self._in_turn(app_id, attempt)
 
     async def get(self, app_id: str, installation_id: UUID) -> Installation | None:
-        row = await self._pool.fetchrow(Q.installation, app_id, installation_id)
+        async with self._connection() as connection:
+            row = await connection.fetchrow(Q.installation, app_id, installation_id)
         return None if row is None else rows_.installation_from(row)
 
     async def page(
         self, app_id: str, *, predicate: Predicate | None, first: UUID, limit: int
     ) -> list[Installation]:
         query = where(Q.installations, predicate, (app_id, first, limit))
-        return [rows_.installation_from(row) for row in await self._pool.fetch(*query)]
+        async with self._connection() as connection:
+            return [rows_.installation_from(row) for row in await connection.fetch(*query)]
 
     async def update(
         self, app_id: str, installation_id: UUID, change: FactsChange
     ) -> Installation | None:
         facts = change.facts
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._connection() as connection, connection.transaction():
             row = await connection.fetchrow(
                 Q.update_installation,
                 app_id,
@@ -129,7 +143,10 @@ class PostgresInstallations:
         return installation
 
     async def set_user(self, app_id: str, installation_id: UUID, user_id: str) -> str | None:
-        before: str | None = await self._pool.fetchval(Q.set_user, app_id, installation_id, user_id)
+        async with self._connection() as connection:
+            before: str | None = await connection.fetchval(
+                Q.set_user, app_id, installation_id, user_id
+            )
         return before
 
     async def set_consent(
@@ -142,7 +159,7 @@ class PostgresInstallations:
     ) -> Mapping[str, ConsentState] | None:
         granted = [c.purpose for c in changes if c.state == ConsentState.GRANTED]
         denied = [c.purpose for c in changes if c.state == ConsentState.DENIED]
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._connection() as connection, connection.transaction():
             row = await connection.fetchrow(
                 Q.set_consents, app_id, installation_id, granted, denied
             )
@@ -155,17 +172,18 @@ class PostgresInstallations:
     async def select(self, selection: Selection, *, limit: int) -> SelectedRows | None:
         app_id, predicate, purpose, stale_before, first, last = selection
         arguments = (app_id, first, last, purpose, stale_before, limit)
-        found = await self._pool.fetch(*where(Q.select_targets, predicate, arguments))
+        async with self._connection() as connection:
+            found = await connection.fetch(*where(Q.select_targets, predicate, arguments))
         return rows_.selected_from(found) if found else None
 
     async def count(self, selection: Selection) -> Counts:
         app_id, predicate, purpose, stale_before, first, last = selection
         arguments = (app_id, first, last, purpose, stale_before)
+        async with self._connection() as connection:
+            found = await connection.fetch(*where(Q.count_targets, predicate, arguments))
         reachable: Counter[Platform] = Counter()
         suppressed: Counter[Suppression] = Counter()
-        for reason, platform, count in await self._pool.fetch(
-            *where(Q.count_targets, predicate, arguments)
-        ):
+        for reason, platform, count in found:
             if reason:
                 suppressed[Suppression(reason)] += count
             else:
@@ -187,7 +205,7 @@ class PostgresInstallations:
         """Run a transaction until no other one comes in its way. Raises StorageUnavailable."""
         for number in range(_ATTEMPTS):
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
+                async with self._connection() as connection, connection.transaction():
                     if number:
                         await connection.execute(Q.queue_up, app_id)
                     return await attempt(connection)

@@ -22,9 +22,11 @@ SELECT app_id, display_name, stale_after, created_at
 SELECT pg_advisory_xact_lock(hashtextextended($1, 1));
 
 -- name: lock_touched
--- The installations $2 and the live owners of the tokens $3, locked in key order.
+-- The installations $2 and the live owners of the tokens $3, locked in key order; with the names
+-- of their attributes when $4.
 SELECT i.installation_id, i.environment, i.token_hash, i.token_key_id, i.token_state = 1 AS live,
-       i.registered_at, i.observed_at
+       i.registered_at, i.observed_at,
+       CASE WHEN $4 THEN ARRAY(SELECT jsonb_object_keys(i.attributes)) ELSE '{}' END AS attributes
   FROM installation AS i
  WHERE i.app_id = $1
    AND i.installation_id IN (

@@ -39,9 +39,17 @@ def app_from(row: Record) -> App:
 
 def known_from(row: Record) -> Known:
     """A row of `lock_touched`."""
-    id_, environment, token_hash, key_id, live, registered_at, observed_at = row
+    id_, environment, token_hash, key_id, live, registered_at, observed_at, names = row
+    attributes = frozenset(names)
     return Known(
-        id_, Environment(environment), token_hash, key_id, live, registered_at, observed_at
+        id_,
+        Environment(environment),
+        token_hash,
+        key_id,
+        live,
+        registered_at,
+        observed_at,
+        attributes,
     )
 
 

@@ -1,5 +1,6 @@
 """From the contract to the domain and back."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias, cast
@@ -34,18 +35,19 @@ PredicateOf: TypeAlias = Callable[[Condition], predicate_pb2.Predicate]
 
 KEY_BYTES: Final = 16
 
+_BINDING_BYTES: Final = 8
+
 
 def resolution_from(request: pb.ResolveAudienceRequest) -> Resolution:
-    """What is to be resolved. Raises InvalidField for a cursor of another kind of audience."""
+    """What is to be resolved. Raises InvalidField for a cursor that came from something else."""
     audience = audience_from(request.audience)
-    if isinstance(audience, Installations) and len(request.cursor) not in (0, KEY_BYTES):
-        raise InvalidField(FieldViolation("cursor", "must be the cursor of a page, or empty"))
     return Resolution(
         app_id=request.app_id,
         audience=audience,
+        only=_installations(request.only) if request.HasField("only") else None,
         purpose=request.purpose,
         keys=Keys(request.range.low, request.range.high),
-        cursor=request.cursor,
+        cursor=_key_before(request, named=isinstance(audience, Installations)),
         page_size=request.page_size or MAX_PAGE_SIZE,
     )
 
@@ -54,18 +56,18 @@ def audience_from(audience: audience_pb2.Audience) -> Audience:
     """Whom a message is for."""
     match audience.WhichOneof("kind"):
         case "installations":
-            return Installations(_ids(audience.installations.installation_ids))
+            return _installations(audience.installations)
         case "users":
             return Users(tuple(dict.fromkeys(audience.users.user_ids)))
     return Expression(audience.expression)
 
 
-def resolved_page(page: Page) -> pb.ResolveAudienceResponse:
+def resolved_page(page: Page, request: pb.ResolveAudienceRequest) -> pb.ResolveAudienceResponse:
     """A page of targets, as the registry gave it."""
     return pb.ResolveAudienceResponse(
         page=cast("target_pb2.TargetPage", page.targets),
         suppressed=_suppressed(page.suppressed),
-        cursor=page.cursor,
+        cursor=page.cursor + _binding(request),
     )
 
 
@@ -130,10 +132,28 @@ def _page_token(name: str, request: pb.ListSegmentsRequest) -> str:
     return encode_page_token(name.encode(), filter_digest=request.app_id.encode())
 
 
-def _ids(packed: bytes) -> tuple[UUID, ...]:
+def _installations(named: audience_pb2.InstallationSet) -> Installations:
     """The UUIDs of a packed run, in key order, none of them twice."""
+    packed = named.installation_ids
     keys = {packed[start : start + KEY_BYTES] for start in range(0, len(packed), KEY_BYTES)}
-    return tuple(UUID(bytes=key) for key in sorted(keys))
+    return Installations(tuple(UUID(bytes=key) for key in sorted(keys)))
+
+
+def _key_before(request: pb.ResolveAudienceRequest, *, named: bool) -> bytes:
+    """The cursor without what binds it. named: whether the audience names installations."""
+    cursor, binding = request.cursor, _binding(request)
+    fits = cursor.endswith(binding) and len(cursor) == KEY_BYTES + len(binding)
+    if cursor and (named or binding) and not fits:
+        raise InvalidField(FieldViolation("cursor", "must be the cursor of a page, or empty"))
+    return cursor.removesuffix(binding)
+
+
+def _binding(request: pb.ResolveAudienceRequest) -> bytes:
+    """What a cursor ends with: a digest of `only`, nothing without it."""
+    if not request.HasField("only"):
+        return b""
+    packed = request.only.installation_ids
+    return hashlib.blake2b(packed, digest_size=_BINDING_BYTES).digest()
 
 
 def _suppressed(counts: Counts) -> Iterable[target_pb2.SuppressedCount]:

@@ -42,7 +42,7 @@ class TargetingServicer(rpc.TargetingServiceServicer):
         """Pass pages on as fast as the caller reads them."""
         async with aclosing(self._resolve.pages(convert.resolution_from(request))) as pages:
             async for page in pages:
-                yield convert.resolved_page(page)
+                yield convert.resolved_page(page, request)
 
     async def ExplainAudience(
         self, request: pb.ExplainAudienceRequest, _context: Context

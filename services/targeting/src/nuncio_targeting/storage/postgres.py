@@ -1,12 +1,13 @@
 """Segments in PostgreSQL."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
 import asyncpg
-from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
+from asyncpg.pool import PoolConnectionProxy
 
-from nuncio_runtime.postgres import load_queries
+from nuncio_runtime.postgres import load_queries, storage_faults
 from nuncio_targeting.domain.errors import SegmentInUse, SegmentNotFound
 from nuncio_targeting.domain.model import Segment, SegmentContent
 
@@ -72,8 +73,11 @@ class PostgresSegments:
             rows = await connection.fetch(Q.segment_contents, app_id, list(names))
         return {row["name"]: _content_from(row) for row in rows}
 
-    def _connection(self) -> "PoolAcquireContext[asyncpg.Record]":
-        return self._pool.acquire(timeout=ACQUIRE_SECONDS)
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        with storage_faults():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
 
 
 async def _insert_uses(

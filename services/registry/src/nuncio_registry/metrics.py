@@ -24,3 +24,8 @@ SELECTED: Final = Counter(
     ("result",),
     registry=REGISTRY,
 )
+UNREADABLE: Final = Counter(
+    "registry_unreadable_tokens",
+    "Selected rows whose sealed token does not open: a key is missing, or the row is damaged.",
+    registry=REGISTRY,
+)
