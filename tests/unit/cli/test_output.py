@@ -38,6 +38,12 @@ def test_errors_are_json_where_json_is_asked_for() -> None:
     assert error["metadata"] == {"registry": "127.0.0.1:1"}
 
 
+def test_a_service_on_another_machine_needs_an_authority() -> None:
+    done = nuncio("apps", "list", "--registry", "192.0.2.1:7411", "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert json.loads(done.stderr)["error"]["reason"] == "ADDRESS_REFUSED"
+
+
 def test_watching_gives_up_at_once_when_no_dispatcher_was_ever_there() -> None:
     done = nuncio("dispatch", "watch", "x", "--dispatcher", "127.0.0.1:1")
     assert (done.exit_code, done.stdout) == (3, "")

@@ -36,6 +36,13 @@ class FileUnusable(CliError):
     reason = "FILE_UNUSABLE"
 
 
+class AddressRefused(CliError):
+    """A service's address cannot be used."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "ADDRESS_REFUSED"
+
+
 class SystemRefused(CliError):
     """The operating system refused."""
 

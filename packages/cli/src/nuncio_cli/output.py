@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nuncio_cli.errors import (
+    AddressRefused,
     CliError,
     ExitCode,
     FileUnusable,
@@ -35,6 +36,7 @@ from nuncio_cli.errors import (
     SystemRefused,
     exit_code,
 )
+from nuncio_runtime.config import ConfigError
 from nuncio_runtime.errors import ServiceError
 
 # Where nothing shows live bars, one line this often says that work goes on.
@@ -172,6 +174,9 @@ def complete(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
     except ServiceError as error:
         report_error(error, as_json=as_json)
         raise typer.Exit(exit_code(error)) from error
+    except ConfigError as error:
+        report_error(AddressRefused(detail=str(error)), as_json=as_json)
+        raise typer.Exit(ExitCode.USAGE) from error
     except BrokenPipeError:
         raise  # Whoever read the output has enough of it: no failure to speak of.
     except OSError as error:
