@@ -25,10 +25,15 @@ DYING_APP = "com.example.dying"
 HALF_APP = "com.example.half"
 WHOLE_APP = "com.example.whole"
 FAULTY_APP = "com.example.faulty"
+SHARED_APP = "com.example.shared"
+REFUSED_APP = "com.example.refused"
 # One for each delivery policy: at most once, at least once.
 SILENT_APPS = ("com.example.silent-once", "com.example.silent-again")
 CRASH_APPS = ("com.example.crash-once", "com.example.crash-again")
-APPS = (APP, DYING_APP, HALF_APP, WHOLE_APP, FAULTY_APP, *SILENT_APPS, *CRASH_APPS)
+APPS = (
+    *(APP, DYING_APP, HALF_APP, WHOLE_APP, FAULTY_APP, SHARED_APP, REFUSED_APP),
+    *(*SILENT_APPS, *CRASH_APPS),
+)
 PROVIDERS: tuple[Mintable, ...] = (ProviderName.APNS, ProviderName.FCM, ProviderName.WEBPUSH)
 ALL_ALIVE = Shares(dead=0, dead_before=0, throttled=0, slow=0)
 FACTS = installation_pb2.InstallationFacts(permission=installation_pb2.PERMISSION_GRANTED)
@@ -72,6 +77,19 @@ class Neighbourhood:
         async for answer in self.registry.RegisterTokens(iter([page])):
             assert not answer.errors
         return minted.tokens or [each.endpoint for each in minted.subscriptions]
+
+    async def installations(self, app_id: str) -> Sequence[installation_pb2.Installation]:
+        """What the registry knows of an app's installations, of which there are few."""
+        wanted = registry_pb.ListInstallationsRequest(app_id=app_id, page_size=1_000)
+        return (await self.registry.ListInstallations(wanted)).installations
+
+    async def login(self, installation_id: str, user_id: str, *, app_id: str) -> None:
+        """The installation belongs to this user from now on."""
+        await self.registry.IdentifyInstallation(
+            registry_pb.IdentifyInstallationRequest(
+                app_id=app_id, installation_id=installation_id, user_id=user_id
+            )
+        )
 
     async def accepted(self, provider: ProviderName, addresses: list[str]) -> list[int]:
         """How often the provider has accepted something for each of these addresses."""
@@ -138,12 +156,14 @@ def credentials_of(app_id: str, simulator: Simulator) -> str:
         origin = "{apns.origin}"
         ca_file = "{ca}"
         answer_within = 2
+        probe_wait = 0.2
 
         [fcm]
         service_account_file = "{fcm.service_account_file}"
         origin = "{fcm.origin}"
         ca_file = "{ca}"
         answer_within = 2
+        probe_wait = 0.2
 
         [web_push]
         private_key_file = "{web_push.vapid_private_key_file}"
@@ -151,6 +171,7 @@ def credentials_of(app_id: str, simulator: Simulator) -> str:
         allowed_origins = ["{web_push.origin}"]
         ca_file = "{ca}"
         answer_within = 2
+        probe_wait = 0.2
     """
 
 

@@ -25,6 +25,7 @@ QUICK = RetryPolicy(
     first_wait=10 * MILLISECOND, unsent_wait=10 * MILLISECOND, probe_wait=10 * MILLISECOND
 )
 BRISK = RunnerPolicy(
+    turn=100 * MILLISECOND,
     lease=1000 * MILLISECOND,
     heartbeat=100 * MILLISECOND,
     poll=20 * MILLISECOND,
@@ -47,13 +48,14 @@ class Replica:
     def __post_init__(self) -> None:
         changes, journal = Changes(), self.journal or PostgresJournal(self.pool)
         self.dispatches = PostgresDispatches(self.pool)
-        self.watch = Watch(self.dispatches.get, changes, SYSTEM_CLOCK)
+        self.watch = Watch(self.dispatches, changes, SYSTEM_CLOCK)
         worker = Worker(
             journal,
             self.targeting,
             self.lanes,
             clock=SYSTEM_CLOCK,
             retry=self.retry,
+            send_within=self.policy.send_within,
             meters=self.meters,
             committed=changes.notify,
         )
@@ -85,12 +87,13 @@ class Replica:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The runner works while inside, and stops in good order."""
-        task = asyncio.create_task(self.runner.run())
+        tasks = [asyncio.create_task(run()) for run in (self.runner.run, self.watch.keep_looking)]
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finished(self, dispatch_id: UUID) -> Dispatch:
         """The dispatch once it has finished; its books add up in every state before."""

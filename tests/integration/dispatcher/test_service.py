@@ -1,7 +1,7 @@
 """The dispatcher among its real neighbours: every RPC, as documented, over real gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,17 +14,20 @@ from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
 from nuncio.feedback.v1 import feedback_service_pb2 as feedback_pb
 from nuncio.feedback.v1 import feedback_service_pb2_grpc as feedback_rpc
+from nuncio.registry.v1 import token_pb2
 from nuncio.targeting.v1 import audience_pb2
 from nuncio_runtime.client import RemoteError, connect
 from nuncio_runtime.errors import Kind
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName, Shares
-from tests.integration.dispatcher.calls import COMPLETED, Stub, finished, order
+from tests.integration.dispatcher.calls import COMPLETED, Stub, add_up, finished, order
 from tests.integration.dispatcher.neighbourhood import (
     APP,
     DYING_APP,
     FAULTY_APP,
     HALF_APP,
     PROVIDERS,
+    REFUSED_APP,
+    SHARED_APP,
     SILENT_APPS,
     WHOLE_APP,
     Neighbourhood,
@@ -44,6 +47,18 @@ async def stub(around: Neighbourhood) -> AsyncIterator[Stub]:
         connect(target) as channel,
     ):
         yield rpc.DispatcherServiceStub(channel)
+
+
+async def read_until(
+    stub: Stub, created: pb.CreateDispatchResponse, seen: Callable[[dispatch_pb2.Books], bool]
+) -> dispatch_pb2.Books:
+    """The first books that are as they should be, before the dispatch has finished."""
+    wanted = pb.WatchDispatchRequest(dispatch_id=created.dispatch.dispatch_id)
+    async for event in stub.WatchDispatch(wanted):
+        assert add_up(event.dispatch.books)
+        if seen(event.dispatch.books):
+            return event.dispatch.books
+    pytest.fail("the dispatch has finished")
 
 
 async def refusal(call: Awaitable[object]) -> RemoteError:
@@ -296,6 +311,50 @@ async def test_a_missing_credential_holds_up_its_own_lane_only(
             restored = True
     assert restored
     assert books.accepted == 120
+
+
+async def test_a_credential_that_is_refused_costs_no_token_and_holds_up_no_other_lane(
+    around: Neighbourhood, stub: Stub
+) -> None:
+    tokens = {p: await around.install(p, 40, app_id=REFUSED_APP) for p in PROVIDERS}
+    refusal = Fault(
+        provider=ProviderName.APNS, kind=FaultKind.CREDENTIAL, tokens=tokens[ProviderName.APNS]
+    )
+    fault_id = await around.simulator.admin.fault(refusal)
+    created = await stub.CreateDispatch(order(app_id=REFUSED_APP))
+    async with asyncio.timeout(10):
+        books = await read_until(stub, created, lambda b: b.accepted == 80 and b.queued == 40)
+    assert (books.resolved, list(books.rejected)) == (120, [])
+    states = {each.token_state for each in await around.installations(REFUSED_APP)}
+    assert states == {token_pb2.TOKEN_STATE_ACTIVE}
+
+    await around.simulator.admin.clear_faults(fault_id)
+    books = (await finished(stub, created.dispatch.dispatch_id)).books
+    assert books.accepted == 120
+    assert await around.accepted(ProviderName.APNS, tokens[ProviderName.APNS]) == [1] * 40
+
+
+async def test_a_message_to_a_user_does_not_reach_who_logs_in_before_it_is_sent_again(
+    around: Neighbourhood, stub: Stub
+) -> None:
+    tokens = await around.install(ProviderName.APNS, 2, app_id=SHARED_APP)
+    kept, handed_over = await around.installations(SHARED_APP)
+    for each in (kept, handed_over):
+        await around.login(each.installation_id, "ann", app_id=SHARED_APP)
+    trouble = Fault(provider=ProviderName.APNS, kind=FaultKind.ANSWER, status=503, tokens=tokens)
+    fault_id = await around.simulator.admin.fault(trouble)
+    ann = audience_pb2.Audience(users=audience_pb2.UserSet(user_ids=["ann"]))
+    created = await stub.CreateDispatch(order(app_id=SHARED_APP, audience=ann))
+    await read_until(stub, created, lambda books: books.queued == 2)
+    await around.login(handed_over.installation_id, "bob", app_id=SHARED_APP)
+    books = await read_until(stub, created, lambda books: len(books.suppressed) > 0)
+    assert [(each.reason, each.count) for each in books.suppressed] == [
+        (target_pb2.SUPPRESSION_REASON_NOT_FOUND, 1)
+    ]
+    await around.simulator.admin.clear_faults(fault_id)
+    books = (await finished(stub, created.dispatch.dispatch_id)).books
+    assert (books.resolved, books.accepted) == (2, 1)
+    assert sum(await around.accepted(ProviderName.APNS, tokens)) == 1
 
 
 async def test_dead_tokens_are_not_targets_of_a_later_dispatch(

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from nuncio_dispatcher.domain.books import Books
-from nuncio_dispatcher.domain.dispatch import Audience, DispatchState
+from nuncio_dispatcher.domain.books import Books, Outcome
+from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy, DispatchState
 from nuncio_dispatcher.domain.errors import DispatchNotFound
 from nuncio_dispatcher.domain.ports import Known, ListCursor
 from tests.storage.dispatcher.conftest import Storage
@@ -74,3 +74,36 @@ async def test_lists_can_be_of_one_campaign(storage: Storage) -> None:
     await storage.dispatches.add(new_dispatch(work(campaign="summer"), client_ref="b"))
     found = await storage.dispatches.list("shop", "summer", after=None, limit=10)
     assert [dispatch.client_ref for dispatch in found] == ["b"]
+
+
+async def test_what_a_newer_release_wrote_can_be_read(storage: Storage) -> None:
+    new = new_dispatch()
+    dispatch_id = new.work.dispatch_id
+    await storage.dispatches.add(new)
+    await storage.pool.execute("UPDATE dispatch SET state = 77, delivery_policy = 78")
+    entries = "INSERT INTO tally VALUES ($1, 1, 1, 0, '', 5), ($1, 1, 11, 0, '', 2), "
+    await storage.pool.execute(entries + "($1, 1, 79, 0, '', 3)", dispatch_id)
+    (found,) = await storage.dispatches.list("shop", "", after=None, limit=9)
+    assert found.state is DispatchState.RUNNING
+    assert found.delivery is DeliveryPolicy.AT_MOST_ONCE
+    assert found.books.add_up()
+    assert found.books.total(Outcome.UNKNOWN) == 5
+
+
+async def test_a_mark_changes_with_the_state_and_with_the_books(storage: Storage) -> None:
+    one, two = new_dispatch(), new_dispatch(client_ref="second")
+    ids = [one.work.dispatch_id, two.work.dispatch_id]
+    for new in (one, two):
+        await storage.dispatches.add(new)
+    seen = [await storage.dispatches.marks(ids)]
+    assert await storage.dispatches.marks([*ids, uuid4()]) == seen[0]
+    for change in (
+        "INSERT INTO tally VALUES ($1, 1, 1, 0, '', 5)",
+        "UPDATE tally SET count = 6 WHERE dispatch_id = $1",
+        "UPDATE dispatch SET state = 2 WHERE dispatch_id = $1",
+    ):
+        await storage.pool.execute(change, ids[0])
+        seen.append(await storage.dispatches.marks(ids))
+    assert len({marks[ids[0]] for marks in seen}) == 4
+    assert len({marks[ids[1]] for marks in seen}) == 1
+    assert await storage.dispatches.marks([]) == {}

@@ -1,7 +1,7 @@
 """The contract of domain.ports.Journal."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from nuncio_dispatcher.domain.dispatch import Dispatch, DispatchState
 from nuncio_dispatcher.domain.errors import LeaseLost
 from nuncio_dispatcher.domain.model import Answers, Provider, Verdict
 from nuncio_dispatcher.domain.pages import Lease, Page, Resolved, Shard
-from nuncio_dispatcher.domain.settle import settle
+from nuncio_dispatcher.domain.settle import end_waiting, settle
 from tests.storage.dispatcher.conftest import Storage
 from tests.unit.dispatcher.builders import NOW, answers, new_dispatch, resolved, terms, work
 
@@ -24,9 +24,11 @@ A, F, W = Provider.APNS, Provider.FCM, Provider.WEB_PUSH
 OK, DEAD, RETRY, UNKNOWN = Verdict.ACCEPTED, Verdict.TOKEN_DEAD, Verdict.RETRY, Verdict.UNKNOWN
 
 
-async def stored(storage: Storage, *, shards: int = 1) -> UUID:
+async def stored(storage: Storage, *, shards: int = 1, created_at: datetime = NOW) -> UUID:
     wanted = work()
-    assert await storage.dispatches.add(new_dispatch(wanted, shards=shards))
+    ref = str(wanted.dispatch_id)
+    new = new_dispatch(wanted, client_ref=ref, shards=shards, created_at=created_at)
+    assert await storage.dispatches.add(new)
     return wanted.dispatch_id
 
 
@@ -80,6 +82,33 @@ async def test_a_shard_is_not_leased_before_it_is_due(storage: Storage) -> None:
     assert not await storage.journal.claim(owner=uuid4(), limit=1, term=TERM, now=too_early)
 
 
+async def test_the_longest_due_come_first_and_new_ones_are_a_minute_ahead(
+    storage: Storage,
+) -> None:
+    known = await stored(storage, created_at=NOW)
+    await storage.journal.leave((await claimed(storage)).lease, now=NOW, not_before=NOW)
+    new = await stored(storage, created_at=NOW + timedelta(seconds=59))
+    late = await stored(storage, created_at=NOW + timedelta(seconds=61))
+    assert await storage.journal.queue(limit=2, now=LATER) == (1, 1)
+    assert await storage.journal.queue(limit=9, now=LATER) == (2, 1)
+    claims = [(await claimed(storage)).lease.dispatch_id for _ in range(3)]
+    assert claims == [new, known, late]
+    assert await storage.journal.queue(limit=9, now=LATER) == (0, 0)
+
+
+async def test_a_shard_that_cannot_be_read_is_left_and_the_others_are_claimed(
+    storage: Storage,
+) -> None:
+    unreadable = await stored(storage)
+    readable = await stored(storage)
+    update = "UPDATE dispatch SET message = $2 WHERE dispatch_id = $1"
+    await storage.pool.execute(update, unreadable, {"title": "no time to live"})
+    (shard,) = await storage.journal.claim(owner=uuid4(), limit=9, term=TERM, now=NOW)
+    assert shard.work.dispatch_id == readable
+    assert await storage.journal.queue(limit=9, now=NOW) == (0, 0)
+    assert await storage.journal.queue(limit=9, now=LATER) == (0, 1)
+
+
 async def test_an_expired_lease_is_taken_over_and_its_former_holder_cannot_write(
     storage: Storage,
 ) -> None:
@@ -99,6 +128,17 @@ async def test_an_expired_lease_is_taken_over_and_its_former_holder_cannot_write
         with pytest.raises(LeaseLost):
             await write
     assert totals(await storage.dispatches.get(dispatch_id)) == {"RESOLVED": 2, "IN_FLIGHT": 2}
+
+
+async def test_an_owner_takes_nothing_from_itself(storage: Storage) -> None:
+    await stored(storage)
+    owner = uuid4()
+    shard = await claimed(storage, term=OVER, owner=owner)
+    again = await storage.journal.claim(
+        owner=owner, limit=1, term=TERM, now=LATER, held=[shard.lease]
+    )
+    assert not again
+    assert await storage.journal.renew(owner, [shard.lease], term=TERM) == {shard.lease}
 
 
 async def test_renewing_gives_only_the_leases_that_are_still_held(storage: Storage) -> None:
@@ -181,16 +221,64 @@ async def test_a_follow_up_is_sent_with_the_rows_that_are_left(storage: Storage)
     assert waiting is not None
     left = Page(number=waiting.number, rows=waiting.rows.pick([1]), tries=1, sent_before=True)
     entries = books.reopened(3, 1, {"NO_CONSENT": 2})
-    await storage.journal.reopen_page(shard.lease, left, entries, now=NOW)
+    reopened = await storage.journal.reopen_page(shard.lease, left, entries, now=NOW)
     assert totals(await storage.dispatches.get(dispatch_id)) == {
         "RESOLVED": 3,
         "SUPPRESSED": 2,
         "IN_FLIGHT": 1,
     }
-    await closed(storage, shard.lease, left, answers(DEAD))
+    await closed(storage, shard.lease, reopened, answers(DEAD))
     dispatch = await storage.dispatches.get(dispatch_id)
     assert totals(dispatch) == {"RESOLVED": 3, "SUPPRESSED": 2, "TOKEN_DEAD": 1, "RETRIED": 1}
     assert await storage.journal.due_page(shard.lease, now=LATER) is None
+
+
+async def test_a_page_without_any_outcome_waits_in_its_own_row(storage: Storage) -> None:
+    dispatch_id = await stored(storage)
+    shard = await claimed(storage)
+    page = await opened(storage, shard.lease, resolved(A, F, W))
+    for tries in (1, 2):
+        await closed(storage, shard.lease, page, answers(UNKNOWN, UNKNOWN, UNKNOWN))
+        waiting = await storage.journal.due_page(shard.lease, now=LATER)
+        assert waiting is not None
+        assert (waiting.number, waiting.tries, waiting.in_doubt) == (1, tries, True)
+        assert (waiting.rows, waiting.cursor, waiting.opened_at) == (page.rows, None, None)
+        assert totals(await storage.dispatches.get(dispatch_id)) | {"RETRIED": 0} == {
+            "RESOLVED": 3,
+            "QUEUED": 3,
+            "RETRIED": 0,
+        }
+        entries = books.reopened(3, 3, {})
+        page = await storage.journal.reopen_page(shard.lease, waiting, entries, now=NOW)
+    await storage.journal.leave(shard.lease, now=NOW, not_before=NOW)
+    assert (await claimed(storage)).cursor == resolved(A, F, W).cursor
+
+
+async def test_rows_that_wait_for_different_times_part_and_keep_one_row_of_their_own(
+    storage: Storage,
+) -> None:
+    await stored(storage)
+    shard = await claimed(storage)
+    page = await opened(storage, shard.lease, resolved(A, F, W))
+    for _ in range(2):  # The second time changes nothing.
+        await closed(storage, shard.lease, page, answers(RETRY, UNKNOWN, RETRY, unsent=[2]))
+    waiting = await storage.pool.fetch("SELECT page_no, providers FROM page ORDER BY page_no")
+    assert [tuple(row) for row in waiting] == [(1, bytes([A])), (2, bytes([F])), (3, bytes([W]))]
+    two = await opened(storage, shard.lease, resolved(A, first=4))
+    assert two.number == 4
+
+
+async def test_a_waiting_page_can_end_without_being_opened(storage: Storage) -> None:
+    dispatch_id = await stored(storage)
+    shard = await claimed(storage)
+    page = await opened(storage, shard.lease, resolved(A, F))
+    await closed(storage, shard.lease, page, answers(RETRY, RETRY))
+    waiting = await storage.journal.due_page(shard.lease, now=LATER)
+    assert waiting is not None
+    ended = end_waiting(waiting, Verdict.EXPIRED, reason="EXPIRED")
+    for _ in range(2):
+        await storage.journal.close_page(shard.lease, waiting, ended, now=NOW)
+    assert totals(await storage.dispatches.get(dispatch_id)) == {"RESOLVED": 2, "EXPIRED": 2}
 
 
 async def test_closing_a_page_again_counts_nothing_twice(storage: Storage) -> None:
@@ -292,6 +380,29 @@ async def test_books_add_up_at_every_read_while_shards_are_written(storage: Stor
         "TOKEN_DEAD": 72,
         "QUEUED": 72,
     }
+
+
+async def test_what_finished_long_ago_is_forgotten_once_feedback_has_it(storage: Storage) -> None:
+    old, unfinished = await stored(storage, shards=2), await stored(storage)
+    unreported = await stored(storage)
+    shards = await storage.journal.claim(owner=uuid4(), limit=9, term=TERM, now=NOW)
+    for shard in shards:
+        page = await opened(storage, shard.lease, resolved(A, F))
+        await closed(storage, shard.lease, page, answers(OK, DEAD))
+        if shard.lease.dispatch_id != unfinished:
+            await finished(storage, shard.lease)
+    outcomes = await storage.outbox.take(9, hold=OVER)
+    told = [each for each in outcomes if each.of.dispatch_id != unreported]
+    await storage.outbox.mark_reported(told)
+
+    before = await storage.dispatches.get(old)
+    assert not await storage.journal.forget(finished_before=NOW, limit=9)
+    forgotten = [await storage.journal.forget(finished_before=LATER, limit=1) for _ in range(4)]
+    assert sum(forgotten) == 4
+    for table in ("page", "shard"):
+        rows = await storage.pool.fetch(f"SELECT DISTINCT dispatch_id FROM {table}")  # noqa: S608
+        assert {row["dispatch_id"] for row in rows} == {unfinished, unreported}
+    assert await storage.dispatches.get(old) == before
 
 
 async def test_the_backlog_counts_what_waits(storage: Storage) -> None:

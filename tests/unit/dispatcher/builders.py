@@ -78,9 +78,16 @@ def resolved(
     )
 
 
-def page(*providers: int, tries: int = 0, sent_before: bool = False) -> Page:
+def page(
+    *providers: int, tries: int = 0, sent_before: bool = False, in_doubt: bool = False
+) -> Page:
     return Page(
-        number=1, rows=rows(*providers), tries=tries, sent_before=sent_before, opened_at=NOW
+        number=1,
+        rows=rows(*providers),
+        tries=tries,
+        sent_before=sent_before,
+        in_doubt=in_doubt,
+        opened_at=NOW,
     )
 
 

@@ -29,13 +29,13 @@ def test_variables_reach_their_settings() -> None:
         {
             "NUNCIO_DISPATCHER_SHARDS": "8",
             "NUNCIO_DISPATCHER_RETRY__FIRST_WAIT": "1",
-            "NUNCIO_DISPATCHER_TARGETING__TARGET": "targeting:7412",
+            "NUNCIO_DISPATCHER_TARGETING__TARGET": "localhost:7999",
             "NUNCIO_DISPATCHER_RUNNER__POLL": "PT0.5S",
         },
     )
     assert settings.shards == 8
     assert settings.retry.first_wait.total_seconds() == 1
-    assert settings.targeting.target == "targeting:7412"
+    assert settings.targeting.target == "localhost:7999"
     assert settings.runner.poll.total_seconds() == 0.5
 
 

@@ -14,7 +14,7 @@ from nuncio_dispatcher.clients.targeting import resolved_from
 from nuncio_dispatcher.domain.books import Books, Entry, Outcome
 from nuncio_dispatcher.domain.commands import Refused
 from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy
-from nuncio_dispatcher.domain.errors import DispatchNotFound
+from nuncio_dispatcher.domain.errors import DispatchNotFound, UpstreamFault
 from nuncio_dispatcher.domain.model import Message, Platform, Priority, Provider, WebPushToken
 from nuncio_runtime.errors import InvalidField, ServiceError
 from nuncio_runtime.paging import PageTokenMismatch
@@ -115,6 +115,12 @@ def test_books_are_told_by_reason() -> None:
     ]
 
 
+def test_a_reason_that_only_a_newer_release_can_name_is_not_specified() -> None:
+    told = convert.books_to(Books({Entry(Outcome.SUPPRESSED, 0, "MOON_PHASE"): 1}))
+    (suppressed,) = told.suppressed
+    assert suppressed.reason == target_pb2.SUPPRESSION_REASON_UNSPECIFIED
+
+
 def test_a_running_dispatch_has_no_finish_time() -> None:
     assert not convert.dispatch_to(dispatch()).HasField("finish_time")
     assert convert.dispatch_to(dispatch(finished=True)).HasField("finish_time")
@@ -152,8 +158,9 @@ def test_a_refusal_for_a_reason_that_is_not_in_the_contract_is_a_fault_of_ours()
     assert event.refused.reason == error_reason_pb2.ERROR_REASON_INTERNAL
 
 
-def test_a_page_of_targets_keeps_its_keys_with_their_subscriptions() -> None:
-    page = target_pb2.TargetPage(
+def target_page() -> target_pb2.TargetPage:
+    """Four rows, the first and the third of them Web Push."""
+    return target_pb2.TargetPage(
         count=4,
         installation_ids=installation_ids(4),
         token_refs=installation_ids(4),
@@ -164,6 +171,52 @@ def test_a_page_of_targets_keeps_its_keys_with_their_subscriptions() -> None:
         web_push_keys=b"A" * 65 + b"a" * 16 + b"B" * 65 + b"b" * 16,
         vapid_key_ids=["", "spring"],
     )
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "installation_ids",
+        "token_refs",
+        "platforms",
+        "providers",
+        "environments",
+        "tokens",
+        "web_push_keys",
+        "vapid_key_ids",
+    ],
+)
+def test_a_page_whose_columns_do_not_fit_together_is_a_fault_of_targeting(column: str) -> None:
+    page = target_page()
+    shorten(page, column)
+    with pytest.raises(UpstreamFault, match=column) as caught:
+        resolved_from(targeting_service_pb2.ResolveAudienceResponse(page=page))
+    assert caught.value.metadata == {"service": "targeting"}
+
+
+def shorten(page: target_pb2.TargetPage, column: str) -> None:
+    """Take the last element off a column."""
+    short = getattr(page, column)[:-1]
+    page.ClearField(column)  # type: ignore[arg-type]
+    page.MergeFrom(target_pb2.TargetPage(**{column: short}))
+
+
+def test_an_older_registry_names_no_vapid_keys() -> None:
+    page = target_page()
+    del page.vapid_key_ids[:]
+    found = resolved_from(targeting_service_pb2.ResolveAudienceResponse(page=page))
+    assert len(found.targets) == 4
+
+
+def test_a_token_that_is_no_text_is_for_its_provider_to_refuse() -> None:
+    page = target_page()
+    page.tokens[1] = b"\xff"
+    found = resolved_from(targeting_service_pb2.ResolveAudienceResponse(page=page))
+    assert found.targets.tokens[1].reveal() == "\ufffd"
+
+
+def test_a_page_of_targets_keeps_its_keys_with_their_subscriptions() -> None:
+    page = target_page()
     suppressed = [
         target_pb2.SuppressedCount(reason=target_pb2.SUPPRESSION_REASON_STALE, count=2),
         target_pb2.SuppressedCount(reason=77, count=1),  # type: ignore[arg-type]

@@ -61,6 +61,13 @@ def test_a_message_comes_back_with_all_its_parts() -> None:
     assert message_from(message_json(Message())) == Message()
 
 
+def test_what_only_a_newer_release_knows_of_a_message_is_left_out() -> None:
+    kept = message_json(Message(title="t"))
+    assert message_from(kept | {"hologram": "h", "priority": 9}) == Message(title="t")
+    del kept["thread"]
+    assert message_from(kept) == Message(title="t")
+
+
 def test_a_page_without_final_outcomes_is_as_good_as_reported() -> None:
     def reported(*verdicts: Verdict) -> bool:
         return settled_columns(settled(*verdicts))[-1]
@@ -72,9 +79,10 @@ def test_a_page_without_final_outcomes_is_as_good_as_reported() -> None:
 
 def test_follow_ups_become_columns() -> None:
     result = settled(Verdict.RETRY, Verdict.MISCONFIGURED)
-    due, tries, sent_before, counts, *_ = follow_up_columns(result.follow_ups)
+    due, tries, sent_before, in_doubt, counts, *_ = follow_up_columns(result.follow_ups)
     assert len(due) == 2
     assert (list(tries), list(sent_before)) == ([1, 1], [True, True])
+    assert list(in_doubt) == [False, False]
     assert list(counts) == [1, 1]
     assert len(follow_up_columns([])) == len(follow_up_columns(result.follow_ups))
 

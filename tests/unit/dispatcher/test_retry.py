@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nuncio_dispatcher.domain.dispatch import DeliveryPolicy
 from nuncio_dispatcher.domain.model import Verdict
-from nuncio_dispatcher.domain.retry import Attempt, RetryPolicy, next_attempt
+from nuncio_dispatcher.domain.retry import Attempt, RetryPolicy, in_steps, next_attempt
 from tests.unit.dispatcher.builders import HOUR, NOW, terms
 
 SECOND = timedelta(seconds=1)
@@ -62,6 +62,43 @@ def test_what_the_provider_asks_for_is_never_cut_short() -> None:
     assert wait(asked, jitter=1.0) > timedelta(minutes=20)
 
 
+@pytest.mark.parametrize("asked", [timedelta(0), -SECOND, SECOND])
+def test_a_provider_that_asks_for_little_gets_no_less_than_the_own_backoff(
+    asked: timedelta,
+) -> None:
+    done = Attempt(Verdict.RETRY, written=True, retry_after=asked)
+    own = done._replace(retry_after=None)
+    for tries in (1, 4):
+        for jitter in (0.0, 0.7):
+            expected = wait(own, tries=tries, jitter=jitter)
+            assert wait(done, tries=tries, jitter=jitter) == expected
+
+
+def test_jitter_alone_does_not_make_an_attempt_too_late() -> None:
+    asked = Attempt(Verdict.RETRY, written=True, retry_after=20 * SECOND)
+    limit = terms(expires_at=NOW + timedelta(seconds=20.5))
+    due = next_attempt(asked, tries=1, now=NOW, terms=limit, jitter=0.9)
+    assert due is not None
+    assert 20 * SECOND <= due - NOW < timedelta(seconds=20.5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rounded"), [(0, 0), (1, 1), (33, 33), (99, 99), (101, 110), (2_100, 2_100)]
+)
+def test_waits_are_rounded_up_to_two_digits(asked: int, rounded: int) -> None:
+    assert in_steps(asked * SECOND, left=HOUR) == rounded * SECOND
+
+
+@given(asked=st.timedeltas(timedelta(0), timedelta(days=1)), left=st.integers(1, 90_000))
+def test_rounding_adds_little_and_never_makes_a_wait_end_too_late(
+    asked: timedelta, left: int
+) -> None:
+    end = left * SECOND
+    rounded = in_steps(asked, left=end)
+    assert asked <= rounded <= asked * 1.1 + SECOND
+    assert rounded < end or asked >= end or rounded == asked
+
+
 def test_a_misconfigured_lane_is_probed_at_a_steady_pace() -> None:
     broken = Attempt(Verdict.MISCONFIGURED, written=False)
     assert wait(broken, tries=1) == wait(broken, tries=50) == 30 * SECOND
@@ -103,4 +140,4 @@ def test_a_wait_keeps_its_bounds(
     if due is not None:
         assert NOW <= due < NOW + HOUR
         assert asked is None or due - NOW >= asked
-        assert asked is not None or due - NOW <= POLICY.longest_wait
+        assert due - NOW <= max(asked or SECOND, POLICY.longest_wait) + POLICY.unsent_wait

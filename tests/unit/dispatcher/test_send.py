@@ -1,7 +1,7 @@
 """A page goes through its lanes, and its answers come back in order."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 import pytest
@@ -16,11 +16,12 @@ from nuncio_dispatcher.domain.model import (
     Verdict,
 )
 from nuncio_dispatcher.domain.pages import Targets, request_ids
-from nuncio_dispatcher.domain.send import NEW_PROVIDER, TOO_LATE, send, split
+from nuncio_dispatcher.domain.send import NEW_PROVIDER, SILENT, TOO_LATE, Patience, send, split
 from tests.unit.dispatcher.builders import HOUR, NOW, installation_ids, targets, work
 
 A, F, W = Provider.APNS, Provider.FCM, Provider.WEB_PUSH
 DISPATCH = UUID(int=77)
+PATIENCE = Patience(within=HOUR, cut=asyncio.Event())
 
 
 class EchoLane:
@@ -29,13 +30,20 @@ class EchoLane:
     def __init__(self, name: str) -> None:
         self.name = name
         self.sent: list[TargetColumns] = []
+        self.stop: asyncio.Event | None = None
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     async def send(
-        self, _message: Message, targets: TargetColumns, *, expires_at: datetime
+        self,
+        _message: Message,
+        targets: TargetColumns,
+        *,
+        expires_at: datetime,
+        stop: asyncio.Event | None = None,
     ) -> Answers:
+        self.stop = stop
         assert expires_at == NOW + HOUR
         self.sent.append(targets)
         self.asked.set()
@@ -74,14 +82,14 @@ def mixed(*kinds: tuple[int, int]) -> Targets:
 
 async def test_answers_come_back_in_the_order_of_the_page() -> None:
     page = mixed((A, 1), (F, 1), (A, 2), (W, 1), (A, 1))
-    given = await send(EchoLanes(), work(), page, now=NOW)
+    given = await send(EchoLanes(), work(), page, now=NOW, patience=PATIENCE)
     assert given.reasons == [token.reveal() for token in page.tokens]
     assert set(given.verdicts) == {Verdict.REFUSED}
 
 
 async def test_each_provider_and_environment_has_a_lane_of_its_own() -> None:
     lanes = EchoLanes()
-    await send(lanes, work(), mixed((A, 1), (F, 1), (A, 2), (A, 1)), now=NOW)
+    await send(lanes, work(), mixed((A, 1), (F, 1), (A, 2), (A, 1)), now=NOW, patience=PATIENCE)
     rows = {key[1:]: len(lane.sent[0]) for key, lane in lanes.made.items()}
     assert rows == {
         (A, Environment.PRODUCTION): 2,
@@ -95,27 +103,43 @@ async def test_a_slow_lane_does_not_hold_up_the_start_of_another() -> None:
     slow = lanes.lane("shop", A, Environment.PRODUCTION)
     other = lanes.lane("shop", F, Environment.PRODUCTION)
     slow.may_answer.clear()
-    sending = asyncio.create_task(send(lanes, work(), targets(A, F), now=NOW))
+    sending = asyncio.create_task(send(lanes, work(), targets(A, F), now=NOW, patience=PATIENCE))
     await other.asked.wait()
     slow.may_answer.set()
     assert len(await sending) == 2
 
 
+async def test_a_lane_that_does_not_come_back_keeps_no_answers_of_the_others() -> None:
+    lanes = EchoLanes()
+    lanes.lane("shop", A, Environment.PRODUCTION).may_answer.clear()
+    hasty = Patience(within=timedelta(milliseconds=10), cut=asyncio.Event())
+    given = await send(lanes, work(), targets(A, F), now=NOW, patience=hasty)
+    assert list(given.verdicts) == [Verdict.UNKNOWN, Verdict.REFUSED]
+    assert given.reasons[0] == SILENT
+    assert given.sent_at[0] == NOW
+
+
+async def test_lanes_are_told_when_their_answers_have_to_do() -> None:
+    lanes = EchoLanes()
+    await send(lanes, work(), targets(A), now=NOW, patience=PATIENCE)
+    assert lanes.lane("shop", A, Environment.PRODUCTION).stop is PATIENCE.cut
+
+
 async def test_an_environment_that_is_not_said_is_production() -> None:
     lanes = EchoLanes()
-    await send(lanes, work(), mixed((F, 0)), now=NOW)
+    await send(lanes, work(), mixed((F, 0)), now=NOW, patience=PATIENCE)
     assert list(lanes.made) == [("shop", F, Environment.PRODUCTION)]
 
 
 async def test_a_provider_of_a_newer_peer_waits_for_a_newer_dispatcher() -> None:
-    given = await send(EchoLanes(), work(), mixed((9, 1), (A, 1)), now=NOW)
+    given = await send(EchoLanes(), work(), mixed((9, 1), (A, 1)), now=NOW, patience=PATIENCE)
     assert list(given.verdicts) == [Verdict.MISCONFIGURED, Verdict.REFUSED]
     assert given.reasons[0] == NEW_PROVIDER
 
 
 async def test_nothing_is_sent_after_the_end_of_the_dispatch() -> None:
     lanes = EchoLanes()
-    given = await send(lanes, work(expires_at=NOW), targets(A, F), now=NOW)
+    given = await send(lanes, work(expires_at=NOW), targets(A, F), now=NOW, patience=PATIENCE)
     assert not lanes.made
     assert list(given.verdicts) == [Verdict.EXPIRED] * 2
     assert given.reasons == [TOO_LATE] * 2

@@ -46,20 +46,21 @@ def write_credentials(file: Path, simulator: Description) -> None:
     apns, fcm, web_push = simulator.apns, simulator.fcm, simulator.webpush
     shared = {"team_id": apns.team_id, "key_id": apns.key_id, "key_file": str(apns.key_file)}
     topic = {"topic": apns.topics[0]} if apns.topics else {}
-    trust = {"ca_file": str(simulator.ca_file)}
+    # A simulated throttle is over at once; the default is the minute that real ones ask for.
+    common = {"ca_file": str(simulator.ca_file), "quota_wait": "PT1S"}
     sections: dict[str, dict[str, str | list[str]]] = {
-        "apns.production": {**shared, **topic, "origin": apns.origin, **trust},
-        "apns.sandbox": {**shared, **topic, "origin": apns.sandbox_origin, **trust},
+        "apns.production": {**shared, **topic, "origin": apns.origin, **common},
+        "apns.sandbox": {**shared, **topic, "origin": apns.sandbox_origin, **common},
         "fcm": {
             "service_account_file": str(fcm.service_account_file),
             "origin": fcm.origin,
-            **trust,
+            **common,
         },
         "web_push": {
             "private_key_file": str(web_push.vapid_private_key_file),
             "subject": web_push.subject,
             "allowed_origins": [web_push.origin],
-            **trust,
+            **common,
         },
     }
     file.parent.mkdir(parents=True, exist_ok=True)

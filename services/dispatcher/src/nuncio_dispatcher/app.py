@@ -24,6 +24,7 @@ from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.create import Create
 from nuncio_dispatcher.domain.measure import keep_measuring
 from nuncio_dispatcher.domain.report import Reporter
+from nuncio_dispatcher.domain.retain import keep_forgetting
 from nuncio_dispatcher.domain.retry import RetryPolicy
 from nuncio_dispatcher.domain.run import Runner, RunnerPolicy
 from nuncio_dispatcher.domain.watch import Changes, Watch
@@ -72,6 +73,7 @@ async def run(
                 lanes,
                 clock=clock,
                 retry=retry_policy(settings.retry),
+                send_within=settings.runner.send_within,
                 meters=meters,
                 committed=committed,
             ),
@@ -89,14 +91,21 @@ async def run(
             created=lambda _: runner.wake(),
         )
         browse = Browse(dispatches, targeting)
-        watch = Watch(dispatches.get, changes, clock)
+        watch = Watch(dispatches, changes, clock)
         await serve(
             settings.server,
             [_mount(DispatcherServicer(dispatches, create, browse, watch))],
             checks={"postgres": partial(is_reachable, pool)},
-            background=[runner.run, reporter.run, partial(keep_measuring, journal, meters, clock)],
+            background=[
+                runner.run,
+                reporter.run,
+                watch.keep_looking,
+                partial(keep_measuring, journal, meters, clock),
+                partial(keep_forgetting, journal, clock, after=settings.keep_pages),
+            ],
             stop=stop,
             started=started,
+            draining=runner.drain,
         )
 
 

@@ -7,32 +7,32 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from nuncio_runtime.config import DatabaseSettings, Section, ServerSettings, ServiceSettings
+from nuncio_runtime.config import (
+    DatabaseSettings,
+    Section,
+    ServerSettings,
+    ServiceSettings,
+    UpstreamSettings,
+)
 
 NONE = timedelta(0)
 
 
-class TargetingSettings(Section):
+class TargetingSettings(UpstreamSettings):
     """Where targeting is."""
 
     target: str = Field(default="127.0.0.1:7412", min_length=1)
     """Host and port of targeting, or another name that gRPC resolves."""
 
-    ca_file: Path | None = None
-    """PEM file with the authorities of targeting's certificate. Unset: no TLS, loopback only."""
-
     timeout: timedelta = Field(default=timedelta(seconds=30), gt=NONE)
     """How long targeting may take to answer, or to give the next page."""
 
 
-class FeedbackSettings(Section):
+class FeedbackSettings(UpstreamSettings):
     """Where feedback is."""
 
     target: str = Field(default="127.0.0.1:7414", min_length=1)
     """Host and port of feedback, or another name that gRPC resolves."""
-
-    ca_file: Path | None = None
-    """PEM file with the authorities of feedback's certificate. Unset: no TLS, loopback only."""
 
     timeout: timedelta = Field(default=timedelta(seconds=10), gt=NONE)
     """How long feedback may take to acknowledge a page."""
@@ -43,6 +43,12 @@ class RunnerSettings(Section):
 
     shards: int = Field(default=4, ge=1, le=64)
     """How many shards it works on at once."""
+
+    turn: timedelta = Field(default=timedelta(seconds=2), gt=NONE)
+    """How long a shard is worked on while others wait. For a new one it makes room sooner."""
+
+    send_within: timedelta = Field(default=timedelta(minutes=2), gt=NONE)
+    """How long a lane may take over its part of a page, before its targets count as unanswered."""
 
     lease: timedelta = Field(default=timedelta(seconds=10), gt=NONE)
     """How long a shard stays with a replica that has fallen silent."""
@@ -102,3 +108,6 @@ class Settings(ServiceSettings):
 
     shards: int = Field(default=2, ge=1, le=1000)
     """Into how many key ranges an audience expression is cut."""
+
+    keep_pages: timedelta = Field(default=timedelta(days=7), ge=NONE)
+    """How long the pages of a finished dispatch are kept, with the outcome of each target."""

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from nuncio_dispatcher.domain.model import Environment, Provider
 from nuncio_dispatcher.domain.ports import Lane
 from nuncio_dispatcher.providers.lanes import FolderLanes
-from nuncio_runtime.clock import SYSTEM_CLOCK
+from nuncio_runtime.clock import SYSTEM_CLOCK, ManualClock
 from nuncio_simulator.client import AdminClient
 from nuncio_simulator.process import Simulator, read_description
 from tests.integration.dispatcher.providers.sending import APP, write_credentials
@@ -45,6 +46,23 @@ async def lanes(simulator: Simulator, tmp_path: Path) -> AsyncIterator[FolderLan
     """Lanes of one app to the simulator."""
     write_credentials(tmp_path, simulator)
     lanes = FolderLanes(tmp_path, clock=SYSTEM_CLOCK)
+    yield lanes
+    await lanes.aclose()
+
+
+@pytest.fixture
+def hand_clock() -> ManualClock:
+    """Shows the time of day, and moves only when it is told to."""
+    return ManualClock(datetime.now(UTC))
+
+
+@pytest.fixture
+async def hand_lanes(
+    simulator: Simulator, tmp_path: Path, hand_clock: ManualClock
+) -> AsyncIterator[FolderLanes]:
+    """Lanes whose waits are on the hand clock."""
+    write_credentials(tmp_path, simulator)
+    lanes = FolderLanes(tmp_path, clock=hand_clock)
     yield lanes
     await lanes.aclose()
 

@@ -1,10 +1,13 @@
 """Rows to send, credentials to send them with, and a look at what came of them."""
 
+import asyncio
 import base64
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from nuncio_dispatcher.domain.model import (
@@ -16,7 +19,8 @@ from nuncio_dispatcher.domain.model import (
     Verdict,
     WebPushToken,
 )
-from nuncio_simulator.contract import Subscription
+from nuncio_dispatcher.domain.ports import Lane
+from nuncio_simulator.contract import ProviderName, Subscription
 from nuncio_simulator.process import Simulator
 
 APP = "com.example.shop"
@@ -56,6 +60,33 @@ def subscribed(subscriptions: Sequence[Subscription], *, key_id: str = "") -> li
 def verdicts(answers: Answers) -> list[Verdict]:
     """The column, readable."""
     return [Verdict(verdict) for verdict in answers.verdicts]
+
+
+async def answers_given(simulator: Simulator, provider: ProviderName) -> Counter[str]:
+    """How often a provider gave which answer: "" for accepted, else its word."""
+    ledger = await simulator.admin.ledger(provider)
+    return Counter({"": ledger.accepted}) + Counter(
+        {found.reason: found.count for found in ledger.answers if found.status >= 300}
+    )
+
+
+async def taken(simulator: Simulator, provider: ProviderName, count: int) -> None:
+    """Return once a provider has taken so many messages, said so or not."""
+    async with asyncio.timeout(8):
+        while (await simulator.admin.ledger(provider)).accepted < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # what another process does can only be looked at
+
+
+async def send_until_stopped(
+    lane: Lane, targets: TargetColumns, *, when: Coroutine[Any, Any, None]
+) -> Answers:
+    """Send, and set the stop at some event; fails when the stop is not heard soon."""
+    stop = asyncio.Event()
+    sending = asyncio.create_task(lane.send(MESSAGE, targets, expires_at=soon(), stop=stop))
+    await when
+    stop.set()
+    async with asyncio.timeout(3):
+        return await sending
 
 
 def write_credentials(folder: Path, simulator: Simulator, *, answer_within: float = 5.0) -> None:

@@ -23,9 +23,12 @@ from nuncio_simulator.process import Simulator
 from tests.integration.dispatcher.providers.sending import (
     APP,
     MESSAGE,
+    answers_given,
     plain,
     rows,
+    send_until_stopped,
     soon,
+    taken,
     verdicts,
     write_credentials,
 )
@@ -234,6 +237,129 @@ async def test_a_refused_credential_is_no_fault_of_the_tokens(
     assert set(answers.reasons) == {"InvalidProviderToken"}
 
 
+async def test_a_refused_credential_costs_one_request_and_no_time(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await fault(simulator, FaultKind.CREDENTIAL)
+    page = await minted(simulator, 1_000)
+    async with asyncio.timeout(2):
+        answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert Counter(verdicts(answers)) == {Verdict.MISCONFIGURED: 1_000}
+    assert set(answers.reasons) == {"InvalidProviderToken"}
+    assert [row for row, at in enumerate(answers.sent_at) if at is not None] == [0]
+    given = await answers_given(simulator, ProviderName.APNS)
+    assert given == {"InvalidProviderToken": 1}
+
+
+async def test_a_lane_in_use_stops_when_its_credential_is_refused(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    await fault(simulator, FaultKind.CREDENTIAL)
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    pages = [await minted(simulator, 200) for _ in range(3)]
+    sends = [apns.send(MESSAGE, page, expires_at=soon()) for page in pages]
+    for answers in await asyncio.gather(*sends):
+        assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
+        assert set(answers.sent_at) == {None}
+    given = await answers_given(simulator, ProviderName.APNS)
+    assert given == {"": 1, "InvalidProviderToken": 1}
+
+
+async def test_a_paused_lane_tries_one_row_after_the_wait(
+    simulator: Simulator, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    apns = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.CREDENTIAL)
+    await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    hand_clock.advance(30)
+    again = await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert [at is None for at in again.sent_at] == [False, True, True]
+    await simulator.admin.clear_faults()
+    hand_clock.advance(30)
+    probe = await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(probe) == [Verdict.ACCEPTED, Verdict.MISCONFIGURED, Verdict.MISCONFIGURED]
+    after = await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(after) == [Verdict.ACCEPTED] * 3
+
+
+async def test_a_changed_credential_is_a_lane_that_is_open(
+    simulator: Simulator, tmp_path: Path, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    await fault(simulator, FaultKind.CREDENTIAL)
+    refused = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    await refused.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+    await simulator.admin.clear_faults()
+    write_credentials(tmp_path, simulator, answer_within=4)
+    hand_clock.advance(1)
+    changed = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    answers = await changed.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 2
+
+
+async def test_a_throttled_token_waits_a_minute(simulator: Simulator, apns: Lane) -> None:
+    page = await minted(simulator, 2)
+    throttled = [page.tokens[0].reveal()]
+    await fault(simulator, FaultKind.ANSWER, status=429, reason="TooManyRequests", tokens=throttled)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY, Verdict.ACCEPTED]
+    assert answers.retry_after == [timedelta(minutes=1), None]
+
+
+async def test_a_stop_brings_back_what_there_is(simulator: Simulator, apns: Lane) -> None:
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    page = await minted(simulator, 20)
+    silent = [token.reveal() for token in page.tokens[10:]]
+    await fault(simulator, FaultKind.NO_ANSWER, tokens=silent, after_accept=True)
+    when = taken(simulator, ProviderName.APNS, 21)
+    answers = await send_until_stopped(apns, page, when=when)
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 10 + [Verdict.UNKNOWN] * 10
+    assert answers.reasons == [""] * 10 + ["NO_ANSWER"] * 10
+    assert None not in answers.sent_at
+
+
+async def test_what_a_stop_finds_unwritten_was_not_sent(simulator: Simulator, apns: Lane) -> None:
+    """A new connection has one stream until its first answer."""
+    await fault(simulator, FaultKind.NO_ANSWER, after_accept=True)
+    when = taken(simulator, ProviderName.APNS, 1)
+    answers = await send_until_stopped(apns, await minted(simulator, 4), when=when)
+    assert verdicts(answers) == [Verdict.UNKNOWN] + [Verdict.RETRY] * 3
+    assert answers.reasons == ["NO_ANSWER"] + ["NOT_SENT"] * 3
+    assert [at is None for at in answers.sent_at] == [False, True, True, True]
+
+
+async def test_answers_that_come_within_a_moment_of_the_stop_count(
+    simulator: Simulator, apns: Lane
+) -> None:
+    await apns.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    page = await minted(simulator, 2)
+    await fault(simulator, FaultKind.LATENCY, latency_ms=200, tokens=[page.tokens[0].reveal()])
+    when = taken(simulator, ProviderName.APNS, 2)
+    answers = await send_until_stopped(apns, page, when=when)
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 2
+
+
+async def test_after_a_stop_nothing_is_begun(simulator: Simulator, apns: Lane) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    page = await minted(simulator, 3)
+    answers = await apns.send(MESSAGE, page, expires_at=soon(), stop=stop)
+    assert verdicts(answers) == [Verdict.RETRY] * 3
+    assert answers.sent_at == [None] * 3
+
+
+async def test_a_request_that_cannot_be_written_is_answered_and_the_lane_goes_on(
+    simulator: Simulator, apns: Lane
+) -> None:
+    unwritable = Message(title="x", collapse_key="\ud800")
+    async with asyncio.timeout(3):
+        answers = await apns.send(unwritable, await minted(simulator, 5), expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY] * 5
+    assert answers.sent_at == [None] * 5
+    again = await apns.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(again) == [Verdict.ACCEPTED] * 3
+
+
 async def test_an_unrelated_key_is_cured_by_a_connection_or_not_at_all(
     simulator: Simulator, apns: Lane
 ) -> None:
@@ -261,10 +387,12 @@ async def test_an_expired_jwt_is_replaced_on_a_new_connection(
     first = await apns.send(MESSAGE, await minted(simulator, 2), expires_at=expires_at)
     assert verdicts(first) == [Verdict.MISCONFIGURED] * 2  # young by our clock: the clock is wrong
     late_clock.advance(25 * 60)
-    second = await apns.send(MESSAGE, await minted(simulator, 2), expires_at=expires_at)
+    second = await apns.send(MESSAGE, await minted(simulator, 1), expires_at=expires_at)
     # Old enough to be replaced: the row that told us comes back, the next one is accepted.
-    assert verdicts(second) == [Verdict.RETRY, Verdict.ACCEPTED]
-    assert second.reasons == ["ExpiredProviderToken", ""]
+    assert verdicts(second) == [Verdict.RETRY]
+    assert second.reasons == ["ExpiredProviderToken"]
+    third = await apns.send(MESSAGE, await minted(simulator, 1), expires_at=expires_at)
+    assert verdicts(third) == [Verdict.ACCEPTED]
     await lanes.aclose()
 
 

@@ -1,5 +1,6 @@
 """The FCM lane against the simulator: what it sends, and what it makes of answers and faults."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -16,15 +17,20 @@ from nuncio_dispatcher.domain.model import (
 )
 from nuncio_dispatcher.domain.ports import Lane
 from nuncio_dispatcher.providers.lanes import FolderLanes
+from nuncio_runtime.clock import ManualClock
+from nuncio_simulator import fcm_errors
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName
 from nuncio_simulator.contract import Platform as Simulated
 from nuncio_simulator.process import Simulator
 from tests.integration.dispatcher.providers.sending import (
     APP,
     MESSAGE,
+    answers_given,
     plain,
     rows,
+    send_until_stopped,
     soon,
+    taken,
     verdicts,
     write_credentials,
 )
@@ -106,33 +112,42 @@ async def test_a_dead_token_is_told_from_a_live_one(simulator: Simulator, fcm: L
     assert answers.dead_since == [None] * 3
 
 
-@pytest.mark.parametrize(
-    ("reason", "verdict"),
-    [
-        ("UNREGISTERED_IOS", Verdict.TOKEN_DEAD),
-        ("APNS_TOKEN_DISABLED", Verdict.TOKEN_DEAD),
-        ("INVALID_TOKEN", Verdict.TOKEN_DEAD),
-        ("INVALID_TOKEN_FIELD", Verdict.TOKEN_DEAD),
-        ("INVALID_ARGUMENT", Verdict.REFUSED),
-        ("INVALID_ARGUMENT_BARE", Verdict.REFUSED),
-        ("THIRD_PARTY_AUTH_ERROR", Verdict.MISCONFIGURED),
-        ("BAD_ENVIRONMENT_KEY", Verdict.MISCONFIGURED),
-        ("SENDER_ID_MISMATCH", Verdict.TOKEN_DOUBTFUL),
-        ("PERMISSION_DENIED", Verdict.MISCONFIGURED),
-        ("SERVICE_DISABLED", Verdict.MISCONFIGURED),
-        ("NOT_FOUND", Verdict.MISCONFIGURED),
-        ("QUOTA_EXCEEDED", Verdict.RETRY),
-        ("INTERNAL", Verdict.RETRY),
-        ("UNAVAILABLE", Verdict.RETRY),
-        ("BAD_GATEWAY", Verdict.RETRY),
-    ],
-)
-async def test_refusals_as_fcm_words_them(
-    simulator: Simulator, fcm: Lane, reason: str, verdict: Verdict
-) -> None:
+REFUSALS = {
+    "UNREGISTERED": Verdict.TOKEN_DEAD,
+    "UNREGISTERED_IOS": Verdict.TOKEN_DEAD,
+    "APNS_TOKEN_DISABLED": Verdict.TOKEN_DEAD,
+    "INVALID_TOKEN": Verdict.TOKEN_DEAD,
+    "INVALID_TOKEN_FIELD": Verdict.TOKEN_DEAD,
+    "INVALID_ARGUMENT": Verdict.REFUSED,
+    "INVALID_ARGUMENT_BARE": Verdict.REFUSED,
+    "THIRD_PARTY_AUTH_ERROR": Verdict.MISCONFIGURED,
+    "BAD_ENVIRONMENT_KEY": Verdict.MISCONFIGURED,
+    # The access token is a moment old, so that another one would not help.
+    "ACCESS_TOKEN_EXPIRED": Verdict.MISCONFIGURED,
+    "ACCESS_TOKEN_INVALID": Verdict.MISCONFIGURED,
+    "CREDENTIALS_MISSING": Verdict.MISCONFIGURED,
+    "SENDER_ID_MISMATCH": Verdict.TOKEN_DOUBTFUL,
+    "PERMISSION_DENIED": Verdict.MISCONFIGURED,
+    "SERVICE_DISABLED": Verdict.MISCONFIGURED,
+    "NOT_FOUND": Verdict.MISCONFIGURED,
+    "QUOTA_EXCEEDED": Verdict.RETRY,
+    "DEVICE_QUOTA_EXCEEDED": Verdict.RETRY,
+    "TOPIC_QUOTA_EXCEEDED": Verdict.RETRY,
+    "INTERNAL": Verdict.RETRY,
+    "UNAVAILABLE": Verdict.RETRY,
+    "BAD_GATEWAY": Verdict.RETRY,
+}
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+async def test_refusals_as_fcm_words_them(simulator: Simulator, fcm: Lane, reason: str) -> None:
     await fault(simulator, FaultKind.ANSWER, reason=reason)
     answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
-    assert verdicts(answers) == [verdict]
+    assert verdicts(answers) == [REFUSALS[reason]]
+
+
+def test_every_refusal_of_the_simulator_is_tried() -> None:
+    assert set(fcm_errors.REFUSALS) <= set(REFUSALS)
 
 
 @pytest.mark.parametrize(("named", "wait"), [(7, 7), (None, 60)])
@@ -146,22 +161,98 @@ async def test_a_quota_answer_says_how_long_to_wait(
 
 
 async def test_a_token_refused_while_fresh_is_a_credential_fault(
-    simulator: Simulator, fcm: Lane
+    simulator: Simulator, hand_lanes: FolderLanes, hand_clock: ManualClock
 ) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
     await fault(simulator, FaultKind.CREDENTIAL)
     answers = await fcm.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
     assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
     await simulator.admin.clear_faults()
+    early = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(early) == [Verdict.MISCONFIGURED]
+    hand_clock.advance(30)
     again = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
     assert verdicts(again) == [Verdict.ACCEPTED]
 
 
-async def test_a_refused_service_account_sends_nothing(simulator: Simulator, fcm: Lane) -> None:
-    await fault(simulator, FaultKind.ANSWER, ProviderName.OAUTH)
-    answers = await fcm.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+async def test_a_refused_credential_stops_the_rows_that_are_not_on_their_way(
+    simulator: Simulator, fcm: Lane
+) -> None:
+    await fault(simulator, FaultKind.ANSWER, reason="PERMISSION_DENIED")
+    answers = await fcm.send(MESSAGE, await minted(simulator, 1_000), expires_at=soon())
     assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
-    assert answers.reasons == ["NO_ACCESS"] * 2
+    assert set(answers.reasons) == {"PERMISSION_DENIED"}
+    assert sum(at is not None for at in answers.sent_at) <= 100
+    before = await answers_given(simulator, ProviderName.FCM)
+    later = await fcm.send(MESSAGE, await minted(simulator, 10, Platform.IOS), expires_at=soon())
+    assert later.sent_at == [None] * 10
+    assert await answers_given(simulator, ProviderName.FCM) == before
+
+
+async def test_a_wrong_apns_key_at_firebase_stops_ios_and_not_android(
+    simulator: Simulator, fcm: Lane
+) -> None:
+    ios = await minted(simulator, 2, Platform.IOS)
+    android = await minted(simulator, 2)
+    tokens = [token.reveal() for token in ios.tokens]
+    await fault(simulator, FaultKind.ANSWER, reason="THIRD_PARTY_AUTH_ERROR", tokens=tokens)
+    refused = await fcm.send(MESSAGE, ios, expires_at=soon())
+    assert verdicts(refused) == [Verdict.MISCONFIGURED] * 2
+    mixed = TargetColumns(
+        ids=[*ios.ids, *android.ids],
+        tokens=[*ios.tokens, *android.tokens],
+        platforms=[*ios.platforms, *android.platforms],
+    )
+    answers = await fcm.send(MESSAGE, mixed, expires_at=soon())
+    assert verdicts(answers) == [Verdict.MISCONFIGURED] * 2 + [Verdict.ACCEPTED] * 2
+    assert answers.sent_at[:2] == [None, None]
+    assert answers.reasons[:2] == ["THIRD_PARTY_AUTH_ERROR"] * 2
+
+
+async def test_a_refused_service_account_sends_nothing_and_is_not_asked_again_at_once(
+    simulator: Simulator, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.ANSWER, ProviderName.OAUTH)
+    for _ in range(3):
+        answers = await fcm.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
+        assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
+        assert answers.reasons == ["NO_ACCESS"] * 2
+        assert answers.sent_at == [None] * 2
+    assert (await answers_given(simulator, ProviderName.OAUTH)).total() == 1
+    await simulator.admin.clear_faults()
+    hand_clock.advance(30)
+    probe = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(probe) == [Verdict.ACCEPTED]
+
+
+async def test_a_stop_brings_back_what_there_is(simulator: Simulator, fcm: Lane) -> None:
+    page = await minted(simulator, 400)
+    silent = [token.reveal() for token in page.tokens[10:]]
+    await fault(simulator, FaultKind.NO_ANSWER, tokens=silent, after_accept=True)
+    when = taken(simulator, ProviderName.FCM, 100)
+    answers = await send_until_stopped(fcm, page, when=when)
+    assert set(verdicts(answers)[:10]) == {Verdict.ACCEPTED}
+    assert set(verdicts(answers)[10:]) == {Verdict.UNKNOWN, Verdict.RETRY}
+    for verdict, sent_at in zip(verdicts(answers), answers.sent_at, strict=True):
+        assert (verdict is Verdict.RETRY) == (sent_at is None)
+
+
+async def test_a_stop_does_not_wait_for_an_access_token(simulator: Simulator, fcm: Lane) -> None:
+    await fault(simulator, FaultKind.LATENCY, ProviderName.OAUTH, latency_ms=3_000)
+    page = await minted(simulator, 2)
+    answers = await send_until_stopped(fcm, page, when=asyncio.sleep(0.1))
+    assert verdicts(answers) == [Verdict.RETRY] * 2
     assert answers.sent_at == [None] * 2
+
+
+async def test_after_a_stop_the_lane_sends_again(simulator: Simulator, fcm: Lane) -> None:
+    await fault(simulator, FaultKind.NO_ANSWER, after_accept=True)
+    when = taken(simulator, ProviderName.FCM, 50)
+    await send_until_stopped(fcm, await minted(simulator, 150), when=when)
+    await simulator.admin.clear_faults()
+    answers = await fcm.send(MESSAGE, await minted(simulator, 150), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.ACCEPTED}
 
 
 async def test_refused_streams_are_written_again(simulator: Simulator, fcm: Lane) -> None:

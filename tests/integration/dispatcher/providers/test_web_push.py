@@ -20,6 +20,7 @@ from nuncio_dispatcher.domain.model import (
     WebPushToken,
 )
 from nuncio_dispatcher.domain.ports import Lane
+from nuncio_dispatcher.providers.gate import MOST_DOUBTS
 from nuncio_dispatcher.providers.lanes import FolderLanes
 from nuncio_dispatcher.providers.webpush.payload import plaintext
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName
@@ -28,9 +29,12 @@ from nuncio_simulator.process import Simulator
 from tests.integration.dispatcher.providers.sending import (
     APP,
     MESSAGE,
+    answers_given,
     rows,
+    send_until_stopped,
     soon,
     subscribed,
+    taken,
     verdicts,
     write_credentials,
 )
@@ -112,6 +116,51 @@ async def test_a_refused_credential_is_no_fault_of_the_subscriptions(
     await fault(simulator, FaultKind.CREDENTIAL)
     answers = await web_push.send(MESSAGE, await minted(simulator, 2, browser), expires_at=soon())
     assert verdicts(answers) == [Verdict.MISCONFIGURED] * 2
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+async def test_a_refused_credential_stops_the_rows_that_are_not_on_their_way(
+    simulator: Simulator, web_push: Lane, browser: Browser
+) -> None:
+    await fault(simulator, FaultKind.CREDENTIAL)
+    answers = await web_push.send(MESSAGE, await minted(simulator, 300, browser), expires_at=soon())
+    assert set(verdicts(answers)) == {Verdict.MISCONFIGURED}
+    assert sum(at is not None for at in answers.sent_at) <= 100 + MOST_DOUBTS
+    before = await answers_given(simulator, ProviderName.WEBPUSH)
+    later = await web_push.send(MESSAGE, await minted(simulator, 10), expires_at=soon())
+    assert later.sent_at == [None] * 10
+    assert await answers_given(simulator, ProviderName.WEBPUSH) == before
+
+
+@pytest.mark.parametrize("browser", [Browser.FIREFOX, Browser.CHROME, Browser.SAFARI])
+async def test_a_subscription_that_claims_our_key_stops_nobody(
+    simulator: Simulator, web_push: Lane, browser: Browser
+) -> None:
+    claims = await minted(simulator, 1, browser, vapid_public_key=other_key())
+    for _ in range(3):
+        refused = await web_push.send(MESSAGE, claims, expires_at=soon())
+        assert verdicts(refused) == [Verdict.MISCONFIGURED]
+    answers = await web_push.send(MESSAGE, await minted(simulator, 5, browser), expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 5
+
+
+async def test_an_ended_subscription_of_another_key_is_only_doubtful(
+    simulator: Simulator, web_push: Lane
+) -> None:
+    page = await minted(simulator, 1, key_id="older")
+    await simulator.admin.kill([page.tokens[0].reveal()])
+    answers = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DOUBTFUL]
+
+
+async def test_a_stop_brings_back_what_there_is(simulator: Simulator, web_push: Lane) -> None:
+    page = await minted(simulator, 150)
+    silent = [token.reveal() for token in page.tokens[10:]]
+    await fault(simulator, FaultKind.NO_ANSWER, tokens=silent, after_accept=True)
+    when = taken(simulator, ProviderName.WEBPUSH, 100)
+    answers = await send_until_stopped(web_push, page, when=when)
+    assert set(verdicts(answers)[:10]) == {Verdict.ACCEPTED}
+    assert set(verdicts(answers)[10:]) == {Verdict.UNKNOWN, Verdict.RETRY}
 
 
 @pytest.mark.parametrize("browser", BROWSERS)

@@ -1,11 +1,12 @@
-"""What the providers' tables share: waits, and the sheet of answers."""
+"""What the providers' tables share: waits."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nuncio_dispatcher.domain.model import Verdict
-from nuncio_dispatcher.providers.answers import ACCEPTED, Sheet, read_retry_after
+from nuncio_dispatcher.providers.answers import LONGEST_WAIT, read_retry_after
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -33,10 +34,29 @@ def test_an_unreadable_retry_after_is_none(value: str) -> None:
     assert read_retry_after({}, now=NOW) is None
 
 
-def test_rows_that_were_not_filled_in_were_not_sent() -> None:
-    sheet = Sheet.blank(2)
-    sheet.put(1, ACCEPTED, NOW)
-    assert not sheet.is_full
-    assert list(sheet.answers.verdicts) == [Verdict.RETRY, Verdict.ACCEPTED]
-    assert sheet.answers.reasons == ["NOT_SENT", ""]
-    assert sheet.answers.sent_at == [None, NOW]
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "Sat, 21 Nov 2026 12:01:00 +99999999999999",
+        "Sat, 21 Nov 99999999999999999999 12:01:00 GMT",
+        "Sat, 99999999999999999999999 Nov 2026 12:01:00 GMT",
+    ],
+)
+def test_an_absurd_date_is_a_wait_within_a_day_or_none(value: str) -> None:
+    wait = read_retry_after({"retry-after": value}, now=NOW)
+    assert wait is None or timedelta() <= wait <= LONGEST_WAIT
+
+
+_DATES = st.from_regex(
+    r"(Sat, |)-?[0-9]{1,30}[ -](Nov|Feb|[0-9]{1,4})[ -]-?[0-9]{1,30} "
+    r"[0-9]{1,12}(:[0-9]{1,12}){0,3} ?(GMT|EST|[+-][0-9]{1,20}|)",
+    fullmatch=True,
+)
+
+
+@given(st.text() | _DATES)
+def test_no_retry_after_does_any_harm(value: str) -> None:
+    wait = read_retry_after({"retry-after": value}, now=NOW)
+    assert wait is None or timedelta() <= wait <= LONGEST_WAIT

@@ -119,8 +119,9 @@ BAD_TOKEN = "The registration token is not a valid FCM registration token"
         (read(503, fcm_error("UNAVAILABLE")), Verdict.RETRY, "UNAVAILABLE"),
         (read(503), Verdict.RETRY, "UNAVAILABLE"),
         (read(504), Verdict.RETRY, "GATEWAY_TIMEOUT"),
-        (read(400, fcm_error("UNSPECIFIED_ERROR")), Verdict.REFUSED, "INVALID_ARGUMENT"),
-        (read(500, fcm_error("UNSPECIFIED_ERROR")), Verdict.RETRY, "INTERNAL"),
+        (read(400, fcm_error("UNSPECIFIED_ERROR")), Verdict.REFUSED, "HTTP_400"),
+        (read(404, fcm_error("UNSPECIFIED_ERROR")), Verdict.TOKEN_DOUBTFUL, "HTTP_404"),
+        (read(500, fcm_error("UNSPECIFIED_ERROR")), Verdict.RETRY, "HTTP_500"),
         # Unlisted: by the status class.
         (read(404, fcm_error("NEXT_YEAR")), Verdict.TOKEN_DOUBTFUL, "HTTP_404"),
         (read(418), Verdict.REFUSED, "HTTP_418"),
@@ -156,7 +157,24 @@ def test_a_quota_answer_waits_as_named_or_a_minute(value: str | None, wait: int)
 
 def test_only_a_bare_401_is_about_our_access_token() -> None:
     assert read(401).aftermath is Aftermath.NEW_TOKEN
-    assert read(401, fcm_error("THIRD_PARTY_AUTH_ERROR")).aftermath is Aftermath.NONE
+    refused = read(401, fcm_error("THIRD_PARTY_AUTH_ERROR"))
+    assert Aftermath.NEW_TOKEN not in refused.aftermath
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (read(401, fcm_error("THIRD_PARTY_AUTH_ERROR")), Aftermath.PAUSE_PART),
+        (read(401, fcm_error("APNS_AUTH_ERROR")), Aftermath.PAUSE_PART),
+        (read(403), Aftermath.PAUSE),
+        (read(404), Aftermath.PAUSE),
+        (read(403, fcm_error("SENDER_ID_MISMATCH")), Aftermath.NONE),
+        (read(404, fcm_error("UNREGISTERED")), Aftermath.NONE),
+        (read(403, fcm_error("NEXT_YEAR")), Aftermath.NONE),
+    ],
+)
+def test_what_a_refused_credential_stops(answer: Answer, asked: Aftermath) -> None:
+    assert answer.aftermath is asked
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nuncio_dispatcher.domain.model import Verdict
-from nuncio_dispatcher.providers.answers import Answer, Replied
+from nuncio_dispatcher.providers.answers import Aftermath, Answer, Replied
 from nuncio_dispatcher.providers.webpush.outcomes import KeyMatch, classify
+from nuncio_simulator.contract import Platform
+from nuncio_simulator.personalities import VOICES, Problem
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DEAD, DOUBTFUL, RETRY = Verdict.TOKEN_DEAD, Verdict.TOKEN_DOUBTFUL, Verdict.RETRY
@@ -28,7 +30,7 @@ def read(
 ) -> Answer:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return classify(Replied(status, named, raw), key=key, now=NOW)
+    return classify(Replied(status, named, raw), key=key, now=NOW, quota_wait=timedelta(minutes=1))
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
@@ -168,4 +170,79 @@ def test_the_example_in_chromes_404_is_no_redirect() -> None:
 def test_a_wait_is_taken_from_the_answer() -> None:
     assert read(406, retry_after="900").retry_after == timedelta(minutes=15)
     assert read(503, retry_after="120").retry_after == timedelta(minutes=2)
-    assert read(429).retry_after is None
+    assert read(503).retry_after is None
+
+
+@pytest.mark.parametrize(
+    "answer", [read(406), read(429), read(429, {"reason": "TooManyRequests"}), read(429, b"soon")]
+)
+def test_a_service_that_asks_to_slow_down_and_names_no_wait_gets_a_minute(answer: Answer) -> None:
+    assert (answer.verdict, answer.retry_after) == (RETRY, timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        read(404, key=KeyMatch.OTHER),
+        read(410, key=KeyMatch.OTHER),
+        read(410, {"errno": 106}, key=KeyMatch.OTHER),
+        read(404, {"errno": 102}, key=KeyMatch.OTHER),
+    ],
+)
+def test_a_subscription_of_another_key_is_never_dead(answer: Answer) -> None:
+    assert answer.verdict is DOUBTFUL
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_apples_mismatch_keeps_apples_word(status: int) -> None:
+    assert read(status, {"reason": "VapidPkHashMismatch"}).reason == "VapidPkHashMismatch"
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        (read(403, {"reason": "BadJwtToken"}), Aftermath.PAUSE_PART),
+        (read(400, {"reason": "BadVapidPublicKey"}), Aftermath.PAUSE_PART),
+        (read(410, x_wns_error_description="Domain Blocked"), Aftermath.PAUSE_PART),
+        # Perhaps only this subscription, whatever key its client says it is of.
+        (read(403, CHROME_MISMATCH, key=KeyMatch.SAME), Aftermath.NONE),
+        (read(401, {"errno": 109}, key=KeyMatch.SAME), Aftermath.NONE),
+        (read(403), Aftermath.NONE),
+    ],
+)
+def test_only_what_no_subscription_can_cause_pauses_at_once(
+    answer: Answer, asked: Aftermath
+) -> None:
+    assert answer.aftermath is asked
+
+
+PROBLEMS = {
+    Problem.UNKNOWN: DEAD,
+    Problem.GONE: DEAD,
+    Problem.NO_CREDENTIAL: MISCONFIGURED,
+    Problem.BAD_CREDENTIAL: MISCONFIGURED,
+    Problem.KEY_MISMATCH: DOUBTFUL,
+    Problem.THROTTLED: RETRY,
+    Problem.INTERNAL: RETRY,
+    Problem.UNAVAILABLE: RETRY,
+}
+"""The other ones are faults of the request."""
+
+
+@pytest.mark.parametrize("problem", Problem)
+@pytest.mark.parametrize("browser", VOICES)
+def test_four_services_mean_the_same_in_their_own_words(
+    browser: Platform, problem: Problem
+) -> None:
+    said = VOICES[browser](problem)
+    headers = {name.decode(): value.decode() for name, value in said.headers}
+    answer = classify(
+        Replied(said.status, headers, said.body),
+        key=KeyMatch.UNKNOWN,
+        now=NOW,
+        quota_wait=timedelta(minutes=1),
+    )
+    expected = PROBLEMS.get(problem, REFUSED)
+    if (browser, problem) == (Platform.SAFARI, Problem.UNKNOWN):
+        expected = DOUBTFUL  # BadPath: it never was one of Apple's endpoints
+    assert answer.verdict is expected

@@ -176,10 +176,12 @@ def _filter(request: pb.ListDispatchesRequest) -> bytes:
 
 
 def _suppression(reason: str) -> target_pb2.SuppressionReason.ValueType:
-    """The number of a name; a reason that had no name yet was stored as its number."""
-    return target_pb2.SuppressionReason.ValueType(
-        _SUPPRESSIONS[reason] if reason in _SUPPRESSIONS else int(reason)
-    )
+    """The number of a name; a reason that had no name yet was stored as its number.
+
+    A name that only a newer release knows is not specified.
+    """
+    number = int(reason) if reason.isdecimal() else target_pb2.SUPPRESSION_REASON_UNSPECIFIED
+    return target_pb2.SuppressionReason.ValueType(_SUPPRESSIONS.get(reason, number))
 
 
 def _refusal(error: ServiceError) -> pb.Refusal:

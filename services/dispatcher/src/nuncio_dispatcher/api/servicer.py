@@ -16,6 +16,7 @@ from nuncio_dispatcher.domain.commands import Commands, Event, with_refusal
 from nuncio_dispatcher.domain.create import Create
 from nuncio_dispatcher.domain.ports import Dispatches
 from nuncio_dispatcher.domain.watch import Watch
+from nuncio_runtime.interceptors.errors import service_error
 from nuncio_runtime.interceptors.validation import check
 from nuncio_runtime.paging import page_size
 
@@ -45,7 +46,7 @@ class DispatcherServicer(rpc.DispatcherServiceServicer):
         free, writing = asyncio.Semaphore(COMMANDS_AT_ONCE), asyncio.Lock()
 
         async def carry_out(request: pb.DispatchRequest) -> None:
-            async with aclosing(with_refusal(self._events(request))) as events:
+            async with aclosing(with_refusal(self._events(request), service_error)) as events:
                 async for event in events:
                     async with writing:  # gRPC takes one message at a time.
                         await context.write(convert.event_to(request.command_id, event))

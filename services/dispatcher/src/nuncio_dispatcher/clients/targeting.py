@@ -12,10 +12,10 @@ from nuncio.targeting.v1 import audience_pb2
 from nuncio.targeting.v1 import targeting_service_pb2 as pb
 from nuncio.targeting.v1 import targeting_service_pb2_grpc as rpc
 from nuncio_dispatcher.clients.upstream import faults_of, next_of
-from nuncio_dispatcher.domain.dispatch import Audience, KeyRange, Work
-from nuncio_dispatcher.domain.errors import AudienceInvalid
+from nuncio_dispatcher.domain.dispatch import ALL_KEYS, Audience, KeyRange, Work
+from nuncio_dispatcher.domain.errors import AudienceInvalid, UpstreamFault
 from nuncio_dispatcher.domain.model import Provider, PushToken, WebPushToken
-from nuncio_dispatcher.domain.pages import Resolved, Rows, Targets
+from nuncio_dispatcher.domain.pages import ID_BYTES, Resolved, Rows, Targets
 from nuncio_runtime.calls import remaining
 
 SERVICE: Final = "targeting"
@@ -50,18 +50,19 @@ class GrpcTargeting:
             raise _audience_invalid(response.problems[0])
 
     async def resolve(
-        self, work: Work, audience: Audience, *, keys: KeyRange, cursor: bytes
+        self, work: Work, *, keys: KeyRange = ALL_KEYS, cursor: bytes = b"", only: bytes = b""
     ) -> AsyncGenerator[Resolved, None]:
         """See the port."""
         call = self._stub.ResolveAudience(
             pb.ResolveAudienceRequest(
                 app_id=work.app_id,
-                audience=_audience(audience),
+                audience=_audience(work.audience),
                 purpose=work.purpose,
                 dispatch_id=str(work.dispatch_id),
                 range=target_pb2.KeyRange(low=keys.low, high=keys.high),
                 cursor=cursor,
                 page_size=PAGE_SIZE,
+                only=audience_pb2.InstallationSet(installation_ids=only) if only else None,
             )
         )
         try:
@@ -72,8 +73,9 @@ class GrpcTargeting:
 
 
 def resolved_from(response: pb.ResolveAudienceResponse) -> Resolved:
-    """A page as the domain has it."""
+    """A page as the domain has it. Raises UpstreamFault when its columns do not fit together."""
     page = response.page
+    _check_columns(page)
     return Resolved(
         targets=Targets(
             rows=Rows(
@@ -90,21 +92,42 @@ def resolved_from(response: pb.ResolveAudienceResponse) -> Resolved:
     )
 
 
+def _check_columns(page: target_pb2.TargetPage) -> None:
+    """Once for the page, so that no loop over its rows has to."""
+    count, web_push = page.count, page.providers.count(Provider.WEB_PUSH)
+    lengths = {
+        "providers": (len(page.providers), count),
+        "installation_ids": (len(page.installation_ids), count * ID_BYTES),
+        "token_refs": (len(page.token_refs), count * ID_BYTES),
+        "platforms": (len(page.platforms), count),
+        "environments": (len(page.environments), count),
+        "tokens": (len(page.tokens), count),
+        "web_push_keys": (len(page.web_push_keys), web_push * _KEYS_BYTES),
+    }
+    wrong = [name for name, (found, right) in lengths.items() if found != right]
+    # An older registry names no VAPID keys.
+    if page.vapid_key_ids and len(page.vapid_key_ids) != web_push:
+        wrong.append("vapid_key_ids")
+    if wrong:
+        raise UpstreamFault(SERVICE, detail=f"page with a wrong length of {', '.join(wrong)}")
+
+
 def _tokens(page: target_pb2.TargetPage) -> list[PushToken]:
     web_push, keys = int(Provider.WEB_PUSH), _chunks(page.web_push_keys, _KEYS_BYTES)
-    # An older registry names no keys.
     key_ids = chain(page.vapid_key_ids, repeat(""))
+    # A token that is no UTF-8 is a wrong token, and for its provider to refuse.
+    texts = (token.decode(errors="replace") for token in page.tokens)
     return [
-        _web_push_token(token, next(keys), next(key_ids))
+        _web_push_token(text, next(keys), next(key_ids))
         if provider == web_push
-        else PushToken(token.decode())
-        for token, provider in zip(page.tokens, page.providers, strict=True)
+        else PushToken(text)
+        for text, provider in zip(texts, page.providers, strict=True)
     ]
 
 
-def _web_push_token(endpoint: bytes, keys: bytes, vapid_key_id: str) -> WebPushToken:
+def _web_push_token(endpoint: str, keys: bytes, vapid_key_id: str) -> WebPushToken:
     p256dh, auth = keys[:_P256DH_BYTES], keys[_P256DH_BYTES:]
-    return WebPushToken(endpoint.decode(), p256dh=p256dh, auth=auth, vapid_key_id=vapid_key_id)
+    return WebPushToken(endpoint, p256dh=p256dh, auth=auth, vapid_key_id=vapid_key_id)
 
 
 def _chunks(packed: bytes, size: int) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Commands of a stream, and the events that answer them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -53,22 +53,29 @@ class Commands:
         """Store a dispatch and follow it."""
         dispatch, _ = await self._create.create(order)
         yield Created(dispatch)
-        async with aclosing(self.watch(dispatch.dispatch_id)) as events:
+        async with aclosing(self.watch(dispatch.dispatch_id, stored=True)) as events:
             async for event in events:
                 yield event
 
-    async def watch(self, dispatch_id: UUID) -> AsyncGenerator[Event, None]:
-        """Follow a dispatch that is there."""
-        async with aclosing(self._watch.follow(dispatch_id)) as states:
+    async def watch(
+        self, dispatch_id: UUID, *, stored: bool = False
+    ) -> AsyncGenerator[Event, None]:
+        """Follow a dispatch. stored: it is known to be there."""
+        async with aclosing(self._watch.follow(dispatch_id, stored=stored)) as states:
             async for dispatch in states:
                 yield Progress(dispatch) if dispatch.finished_at is None else Finished(dispatch)
 
 
-async def with_refusal(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The same events; an error that is meant for the caller becomes the last one."""
+async def with_refusal(
+    events: AsyncGenerator[Event, None], told: Callable[[Exception], ServiceError]
+) -> AsyncGenerator[Event, None]:
+    """The same events; an error becomes the last one, and touches no other command.
+
+    told: what the caller may know of an error; it also logs those that nobody expected.
+    """
     try:
         async with aclosing(events):
             async for event in events:
                 yield event
-    except ServiceError as error:
-        yield Refused(error)
+    except Exception as error:  # noqa: BLE001 - whatever it was, this command has ended
+        yield Refused(told(error))

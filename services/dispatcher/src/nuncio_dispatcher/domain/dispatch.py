@@ -51,6 +51,9 @@ class KeyRange(NamedTuple):
     high: bytes = b""
 
 
+ALL_KEYS: Final = KeyRange()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What everyone who works on a dispatch has to know."""

@@ -77,6 +77,16 @@ class UpstreamUnavailable(DispatcherError):
         super().__init__(detail=service, retry_after=RETRY_AFTER, service=service)
 
 
+class UpstreamFault(DispatcherError):
+    """Another nuncio service gave an answer that makes no sense."""
+
+    kind = Kind.INTERNAL
+    reason = "INTERNAL"
+
+    def __init__(self, service: str, *, detail: str) -> None:
+        super().__init__(detail=f"{service}: {detail}", service=service)
+
+
 class LeaseLost(Exception):
     """Another replica holds the shard now: whatever was being done with it stops here.
 

@@ -34,6 +34,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.providers)
 
+    def ids(self) -> Sequence[bytes]:
+        """The installation id of each row."""
+        ids = self.installation_ids
+        return [ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES)]
+
     def pick(self, rows: Sequence[int]) -> "Rows":
         """Some of the rows, in the order given."""
         return Rows(
@@ -91,26 +96,29 @@ class Page:
     """A journaled page.
 
     tries: how often its rows were tried before. sent_before: whether a request of theirs may have
-    left. opened_at: when the present try began; None while it waits for it. cursor: where the walk
-    goes on after the page; None for pages that only follow up.
+    left. in_doubt: whether one of them went unanswered, so that it may have been taken.
+    opened_at: when the present try began; None while it waits for it. cursor: where the walk goes
+    on after the page; None for pages that only follow up.
     """
 
     number: int
     rows: Rows
     tries: int = 0
     sent_before: bool = False
+    in_doubt: bool = False
     opened_at: datetime | None = None
     cursor: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FollowUp:
-    """Rows that are to be tried again, as a page of their own."""
+    """Rows that are to be tried again; the other words are those of Page."""
 
     rows: Rows
     due_at: datetime
     tries: int
     sent_before: bool
+    in_doubt: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +135,11 @@ class Settled:
     dead_since: Sequence[datetime | None]
     follow_ups: Sequence[FollowUp]
     entries: Entries
+
+    @property
+    def is_final(self) -> bool:
+        """Whether any row has its outcome, or there is no row. Else all of them only wait again."""
+        return not self.follow_ups or has_final(self.verdicts)
 
 
 class OutcomesOf(NamedTuple):
@@ -164,7 +177,7 @@ class Outcomes:
     def final(self) -> "Outcomes":
         """Only the rows whose outcome is final; the page that closes the others reports them."""
         if not self.verdicts.translate(None, _IS_FINAL):
-            return self
+            return self  # By far the most pages: nothing is left when the final bytes are deleted.
         rows = [row for row, verdict in enumerate(self.verdicts) if verdict not in GOES_ON]
         return replace(
             self,
@@ -197,6 +210,11 @@ class Shard:
     keys: KeyRange
     cursor: bytes
     walked: bool
+
+
+def has_final(verdicts: bytes) -> bool:
+    """Whether any of these journaled verdicts is final."""
+    return bool(verdicts.translate(None, GOES_ON))
 
 
 def request_ids(dispatch_id: UUID, installation_ids: bytes) -> list[UUID]:

@@ -1,12 +1,20 @@
 """What the domain asks of the outside: providers, storage and the neighbouring services."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from nuncio_dispatcher.domain.books import Entries
-from nuncio_dispatcher.domain.dispatch import Audience, Dispatch, KeyRange, NewDispatch, Work
+from nuncio_dispatcher.domain.dispatch import (
+    ALL_KEYS,
+    Audience,
+    Dispatch,
+    KeyRange,
+    NewDispatch,
+    Work,
+)
 from nuncio_dispatcher.domain.model import (
     Answers,
     Environment,
@@ -25,14 +33,21 @@ class Lane(Protocol):
         """For people, logs and metrics: "apns/com.example.app/production". No secrets."""
 
     async def send(
-        self, message: Message, targets: TargetColumns, *, expires_at: datetime
+        self,
+        message: Message,
+        targets: TargetColumns,
+        *,
+        expires_at: datetime,
+        stop: asyncio.Event | None = None,
     ) -> Answers:
         """Send one message to rows; one answer per row, in the order of the rows.
 
         Never raises for what a provider or the network does: that is a verdict. Rows may be sent
         again within the call only when provably nothing of them was processed. The provider is
         told to keep trying for the message's time to live, but not beyond `expires_at`; no request
-        is started after it. Cancelling the call abandons its requests.
+        is started after it. Once `stop` is set, it returns within about a second with the answers
+        that are there: the other rows are UNKNOWN when they were written, else RETRY. Cancelling
+        the call abandons its requests.
         """
 
     async def aclose(self) -> None:
@@ -70,11 +85,13 @@ class Targeting(Protocol):
         """
 
     def resolve(
-        self, work: Work, audience: Audience, *, keys: KeyRange, cursor: bytes
+        self, work: Work, *, keys: KeyRange = ALL_KEYS, cursor: bytes = b"", only: bytes = b""
     ) -> AsyncGenerator[Resolved, None]:
-        """The pages of a key range after the cursor, in key order, each of 1 000 targets or fewer.
+        """The pages of the audience after the cursor, in key order, of 1 000 targets at most each.
 
-        Closing the generator ends the call.
+        keys: a part of the audience. only: installations, 16 bytes each; those of them that the
+        audience has no more count as suppressed with NOT_FOUND, and nobody else is given. Closing
+        the generator ends the call.
         """
 
 
@@ -114,6 +131,9 @@ class Dispatches(Protocol):
     async def get(self, dispatch_id: UUID) -> Dispatch:
         """Raises DispatchNotFound."""
 
+    async def marks(self, dispatch_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """For each of them a number that is another one when its state or books have changed."""
+
     async def list(
         self, app_id: str, campaign: str, *, after: ListCursor | None, limit: int
     ) -> Sequence[Dispatch]:
@@ -128,6 +148,13 @@ class Backlog(NamedTuple):
     due_shards: int
 
 
+class Queue(NamedTuple):
+    """Shards that are due and free. new: never worked on. known: all others."""
+
+    new: int
+    known: int
+
+
 class Journal(Protocol):
     """Shards and their pages.
 
@@ -137,9 +164,24 @@ class Journal(Protocol):
     """
 
     async def claim(
-        self, *, owner: UUID, limit: int, term: timedelta, now: datetime
+        self,
+        *,
+        owner: UUID,
+        limit: int,
+        term: timedelta,
+        now: datetime,
+        held: Collection[Lease] = (),
     ) -> Sequence[Shard]:
-        """Lease shards that are due and free, the longest due first. No two owners get the same."""
+        """Lease shards that are due and free. No two owners get the same.
+
+        held: what the owner is working on. It does not take that from itself, even when an outage
+        of the storage has outlasted the leases.
+        The longest due come first; those that were never worked on are a minute ahead of the
+        others. What cannot be read is left for later, and holds up nothing else.
+        """
+
+    async def queue(self, *, limit: int, now: datetime) -> Queue:
+        """How many shards wait to be claimed: the first of them, `limit` at most."""
 
     async def renew(
         self, owner: UUID, leases: Collection[Lease], *, term: timedelta
@@ -160,15 +202,16 @@ class Journal(Protocol):
 
     async def reopen_page(
         self, lease: Lease, page: Page, entries: Entries, *, now: datetime
-    ) -> None:
-        """Journal a waiting page as intent, with the rows that are left of it."""
+    ) -> Page:
+        """Journal a waiting page as intent, with the rows that are left of it. Gives it as open."""
 
     async def close_page(
         self, lease: Lease, page: Page, settled: Settled, *, now: datetime
     ) -> None:
         """Journal the result of a page, the walk's cursor, and follow-ups as waiting pages.
 
-        Safe to repeat: a page that is closed stays as it is.
+        A page without any final outcome becomes its own first follow-up, so that waiting takes no
+        more room than the targets that wait. Safe to repeat: the second time changes nothing.
         """
 
     async def end_walk(self, lease: Lease, *, failure: str) -> None:
@@ -182,6 +225,12 @@ class Journal(Protocol):
 
     async def backlog(self) -> Backlog:
         """What waits now, in all replicas together."""
+
+    async def forget(self, *, finished_before: datetime, limit: int) -> int:
+        """Delete pages and shards of dispatches that finished before; the books stay.
+
+        Takes only pages that feedback has, and so many of each at most. Returns how many rows went.
+        """
 
 
 class Outbox(Protocol):

@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from nuncio_dispatcher.domain import books
-from nuncio_dispatcher.domain.dispatch import Audience, KeyRange, Work
+from nuncio_dispatcher.domain.dispatch import Work
 from nuncio_dispatcher.domain.model import Answers, Verdict
 from nuncio_dispatcher.domain.pages import Page, Resolved, Settled, Shard, Targets, joined
 from nuncio_dispatcher.domain.ports import Journal, Lanes, Meters, Targeting
 from nuncio_dispatcher.domain.retry import RetryPolicy, Terms
-from nuncio_dispatcher.domain.send import TOO_LATE, send
-from nuncio_dispatcher.domain.settle import settle
+from nuncio_dispatcher.domain.send import TOO_LATE, Patience, send
+from nuncio_dispatcher.domain.settle import end_unreachable, end_waiting, settle
 from nuncio_dispatcher.domain.wait import Ahead, Backoff, unless
 from nuncio_runtime.clock import Clock
 from nuncio_runtime.errors import Kind, ServiceError
@@ -32,12 +33,25 @@ _FOR_GOOD: Final = frozenset({Kind.INVALID_ARGUMENT, Kind.NOT_FOUND})
 """What targeting says when asking again cannot help."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stay:
+    """What bounds a worker's time on a shard.
+
+    leave: set when it has to close the page at hand and go. cut: set, after that, when it has to
+    do with the answers that have come so far. began: by the clock's `monotonic`.
+    """
+
+    leave: asyncio.Event
+    cut: asyncio.Event
+    began: float
+
+
 @dataclass(frozen=True)
 class _Run:
-    """One stay on a shard."""
+    """One stay on a shard, from within."""
 
     shard: Shard
-    stopping: asyncio.Event
+    stay: Stay
     backoff: Backoff
 
 
@@ -56,6 +70,7 @@ class Worker:
         *,
         clock: Clock,
         retry: RetryPolicy,
+        send_within: timedelta,
         meters: Meters,
         committed: Callable[[UUID], None],
     ) -> None:
@@ -64,19 +79,20 @@ class Worker:
         self._lanes = lanes
         self._clock = clock
         self._retry = retry
+        self._send_within = send_within
         self._meters = meters
         self._committed = committed
 
-    async def work(self, shard: Shard, stopping: asyncio.Event) -> None:
-        """Work until nothing is due, or `stopping` is set and the page at hand is closed.
+    async def work(self, shard: Shard, stay: Stay) -> None:
+        """Work until nothing is due, or it is time to leave and the page at hand is closed.
 
         Raises LeaseLost when another replica has taken over.
         """
-        run = _Run(shard, stopping, Backoff(self._clock))
+        run = _Run(shard, stay, Backoff(self._clock))
         for page in await self._journal.in_doubt(shard.lease):
             await self._settle_doubt(run, page)
         async with aclosing(self._walk(run)) as pages, Ahead(pages) as ahead:
-            while not stopping.is_set() and await self._step(run, ahead):
+            while not stay.leave.is_set() and await self._step(run, ahead):
                 pass
 
     async def _step(self, run: _Run, ahead: Ahead[Resolved]) -> bool:
@@ -107,9 +123,7 @@ class Worker:
         while True:
             try:
                 async with aclosing(
-                    self._targeting.resolve(
-                        shard.work, shard.work.audience, keys=shard.keys, cursor=cursor
-                    )
+                    self._targeting.resolve(shard.work, keys=shard.keys, cursor=cursor)
                 ) as pages:
                     async for page in pages:
                         yield page
@@ -125,7 +139,7 @@ class Worker:
     async def _next_page(self, run: _Run, ahead: Ahead[Resolved]) -> None:
         shard = run.shard
         try:
-            resolved = await unless(run.stopping, ahead.next())
+            resolved = await unless(run.stay.leave, ahead.next())
         except ServiceError as error:
             await self._end_walk(run, failure=error.message)
             return
@@ -135,7 +149,7 @@ class Worker:
                 shard.lease, resolved, entries, now=self._clock.now()
             )
             await self._send(run, page, resolved.targets)
-        elif not run.stopping.is_set():
+        elif not run.stay.leave.is_set():
             await self._end_walk(run, failure="")
 
     async def _end_walk(self, run: _Run, *, failure: str) -> None:
@@ -146,25 +160,26 @@ class Worker:
     async def _follow_up(self, run: _Run, page: Page) -> None:
         """Resolve waiting rows again, by the same road, and send to those that may be reached."""
         if self._clock.now() >= run.shard.work.expires_at:
-            await self._close_unsent(run, page, Verdict.EXPIRED, reason=TOO_LATE)
+            await self._close(run, page, end_waiting(page, Verdict.EXPIRED, reason=TOO_LATE))
             return
         try:
-            again = await unless(run.stopping, self._resolve_again(run, page))
+            again = await unless(run.stay.leave, self._resolve_again(run, page))
         except ServiceError as error:
-            await self._close_unsent(run, page, Verdict.REFUSED, reason=error.reason)
+            await self._close(run, page, end_waiting(page, Verdict.REFUSED, reason=error.reason))
             return
         if again is not None:
-            entries = books.reopened(len(page.rows), len(again.targets), again.suppressed)
-            page = replace(page, rows=again.targets.rows)
-            await self._journal.reopen_page(run.shard.lease, page, entries, now=self._clock.now())
-            await self._send(run, page, again.targets)
+            await self._send_again(run, page, again)
 
     async def _resolve_again(self, run: _Run, page: Page) -> Resolved | None:
-        """The rows that may still be reached; None, after a pause, when targeting is away."""
-        work, named = run.shard.work, Audience(installation_ids=page.rows.installation_ids)
+        """The rows that may still be reached; None, after a pause, when targeting is away.
+
+        They are looked for in the audience, not by their ids alone: an installation may belong to
+        somebody else by now.
+        """
+        work = run.shard.work
         try:
             async with aclosing(
-                self._targeting.resolve(work, named, keys=KeyRange(), cursor=b"")
+                self._targeting.resolve(work, only=page.rows.installation_ids)
             ) as pages:
                 return joined([part async for part in pages])
         except ServiceError as error:
@@ -174,21 +189,26 @@ class Worker:
         await run.backoff.pause()
         return None
 
+    async def _send_again(self, run: _Run, page: Page, again: Resolved) -> None:
+        now, found = self._clock.now(), again.targets
+        if page.in_doubt and len(found) < len(page.rows):
+            await self._close(run, page, end_unreachable(page, found.rows, now=now))
+            return
+        entries = books.reopened(len(page.rows), len(found), again.suppressed)
+        left = replace(page, rows=found.rows)
+        opened = await self._journal.reopen_page(run.shard.lease, left, entries, now=now)
+        await self._send(run, opened, found)
+
     async def _send(self, run: _Run, page: Page, targets: Targets) -> None:
         began = self._clock.monotonic()
-        answers = await send(self._lanes, run.shard.work, targets, now=self._clock.now())
+        patience = Patience(within=self._send_within, cut=run.stay.cut)
+        answers = await send(
+            self._lanes, run.shard.work, targets, now=self._clock.now(), patience=patience
+        )
         seconds = self._clock.monotonic() - began
-        settled = self._settled(run, page, answers)
-        await self._close(run, page, settled)
+        await self._close(run, page, self._settled(run, page, answers))
         told = Counter(zip(page.rows.providers, answers.verdicts, strict=True))
         self._meters.page_closed(told, seconds=seconds)
-
-    async def _close_unsent(self, run: _Run, page: Page, verdict: Verdict, *, reason: str) -> None:
-        """Close a waiting page with the same outcome for all of it, and nothing sent."""
-        count = len(page.rows)
-        settled = self._settled(run, page, Answers.uniform(count, verdict, reason=reason))
-        entries = books.merged([books.reopened(count, count, {}), settled.entries])
-        await self._close(run, page, replace(settled, entries=entries))
 
     def _settled(self, run: _Run, page: Page, answers: Answers) -> Settled:
         work = run.shard.work

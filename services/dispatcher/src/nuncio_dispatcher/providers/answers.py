@@ -2,19 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Flag, StrEnum, auto
 from typing import Final, NamedTuple
 
-import structlog
 from prometheus_client import Counter
 
-from nuncio_dispatcher.domain.model import Answers, Provider, Verdict
+from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_runtime.metrics import REGISTRY
-
-log = structlog.get_logger(__name__)
 
 UNLISTED: Final = Counter(
     "dispatcher_unlisted_answers",
@@ -36,7 +32,7 @@ class Own(StrEnum):
     NO_ACCESS = "NO_ACCESS"
     """The provider's token endpoint gave none."""
     NOT_SENT = "NOT_SENT"
-    """Nothing was written in time: the lane was busy or closing."""
+    """Nothing was written in time: the lane was busy or closing, or the service is stopping."""
     EXPIRED = "EXPIRED"
     """Nothing was written before the dispatch expired."""
     CONNECT_FAILED = "CONNECT_FAILED"
@@ -59,6 +55,8 @@ class Own(StrEnum):
     """Written; no answer came in time."""
     REDIRECTED = "REDIRECTED"
     """The answer points elsewhere. Redirects are never followed."""
+    FAULT = "FAULT"
+    """A fault of nuncio's own, in this row only."""
 
 
 class Replied(NamedTuple):
@@ -75,12 +73,16 @@ class Unsent(NamedTuple):
     """Provably nothing was processed: never written, or refused unread."""
 
     reason: Own
+    error: str = ""
+    """The name of an exception that nobody expected, for the log."""
 
 
 class Lost(NamedTuple):
     """Written, and no answer: it may have been delivered."""
 
     reason: Own
+    error: str = ""
+    """As in Unsent."""
 
 
 Result = Replied | Unsent | Lost
@@ -96,6 +98,10 @@ class Aftermath(Flag):
     """Our access token is no longer taken."""
     KEEP_TOKEN = auto()
     """Too many access tokens were made: no new one for a while."""
+    PAUSE = auto()
+    """The credential is refused: every other row of the lane would be, too."""
+    PAUSE_PART = auto()
+    """The same, for the rows of one part of the lane: see gate.Parts."""
 
 
 class Answer(NamedTuple):
@@ -106,44 +112,11 @@ class Answer(NamedTuple):
     retry_after: timedelta | None = None
     dead_since: datetime | None = None
     aftermath: Aftermath = Aftermath.NONE
+    unlisted: str | None = None
+    """The provider's word, when its table does not list the answer; for the log."""
 
 
 ACCEPTED: Final = Answer(Verdict.ACCEPTED)
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """The answers of one send, filled in row by row; what is not filled in was not sent."""
-
-    answers: Answers
-    _open: set[int] = field(repr=False)
-
-    @classmethod
-    def blank(cls, count: int) -> "Sheet":
-        """A sheet for so many rows."""
-        unsent = Answers.uniform(count, Verdict.RETRY, reason=Own.NOT_SENT)
-        return cls(unsent, set(range(count)))
-
-    @property
-    def is_full(self) -> bool:
-        """Whether every row has its answer."""
-        return not self._open
-
-    def put(self, row: int, answer: Answer, sent_at: datetime | None) -> None:
-        """Write down a row's answer; sent_at is None when provably nothing was written."""
-        answers = self.answers
-        answers.verdicts[row] = answer.verdict
-        answers.reasons[row] = answer.reason
-        answers.retry_after[row] = answer.retry_after
-        answers.dead_since[row] = answer.dead_since
-        answers.sent_at[row] = sent_at
-        self._open.discard(row)
-
-
-def unanswered(result: Unsent | Lost) -> Answer:
-    """The answer for a request that got none."""
-    verdict = Verdict.RETRY if isinstance(result, Unsent) else Verdict.UNKNOWN
-    return Answer(verdict, result.reason)
 
 
 def read_retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
@@ -157,9 +130,9 @@ def read_retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta 
     else:
         try:
             at = parsedate_to_datetime(value)
-        except ValueError:
+            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+        except (ValueError, OverflowError):
             return None
-        wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
     return min(max(wait, timedelta()), LONGEST_WAIT)
 
 
@@ -168,13 +141,13 @@ def unlisted(
 ) -> Answer:
     """Judge an answer that the provider's table does not list by its status class.
 
-    Never takes a token for dead. Counted, and logged with the provider's word when that is short
-    and plain; the reason is made of the status, so that the set of reasons stays closed.
+    Never takes a token for dead. Counted here, and logged once per send, with the provider's word
+    when that is short and plain; the reason is made of the status, so that the set of reasons
+    stays closed.
     """
     UNLISTED.labels(provider.name.lower()).inc()
     shown = word if _WORD.fullmatch(word) else ""
-    log.warning("unlisted_answer", provider=provider.name.lower(), status=status, word=shown)
-    return Answer(_by_status_class(status), f"HTTP_{status}", retry_after)
+    return Answer(_by_status_class(status), f"HTTP_{status}", retry_after, unlisted=shown)
 
 
 def _by_status_class(status: int) -> Verdict:

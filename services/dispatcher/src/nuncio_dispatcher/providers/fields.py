@@ -1,11 +1,14 @@
-"""Types of the fields in credential files."""
+"""What the sections of credential files have in common: types of fields, and settings."""
 
 import ssl
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo
+
+from nuncio_runtime.config import Section
 
 
 class CredentialError(Exception):
@@ -50,6 +53,28 @@ def _beside(path: Path, info: ValidationInfo) -> Path:
 
 OriginField = Annotated[Origin, BeforeValidator(_origin), PlainSerializer(str)]
 FileField = Annotated[Path, AfterValidator(_beside)]
+
+
+class LaneSettings(Section):
+    """What every lane can be told."""
+
+    ca_file: FileField | None = None
+    """PEM file with the issuers to trust. Default: the system's."""
+
+    answer_within: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=5))] = timedelta(
+        seconds=20
+    )
+    """How long a written request may stay unanswered."""
+
+    probe_wait: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(hours=1))] = timedelta(
+        seconds=30
+    )
+    """How long nothing is sent after the provider refused the credential."""
+
+    quota_wait: Annotated[timedelta, Field(ge=timedelta(), le=timedelta(days=1))] = timedelta(
+        minutes=1
+    )
+    """The wait after an answer that asks for one and names none. Google advises one minute."""
 
 
 def read_file(path: Path, *, key: str) -> bytes:

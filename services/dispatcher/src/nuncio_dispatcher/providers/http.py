@@ -13,15 +13,12 @@ from typing import Any, Final, NamedTuple
 
 import httpcore
 import httpx
-import structlog
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, StreamReset
 
 from nuncio_dispatcher.providers.answers import Lost, Own, Replied, Result, Unsent
 from nuncio_dispatcher.providers.http_network import Network
 from nuncio_runtime.clock import Clock
-
-log = structlog.get_logger(__name__)
 
 BODY_KEPT: Final = 16_384
 """Bytes kept of an answer's body."""
@@ -77,7 +74,7 @@ class _Session:
         return self.is_retired and not self.users
 
 
-class _Progress:
+class Progress:
     """How far a request came, told by httpx' trace events."""
 
     def __init__(self) -> None:
@@ -119,11 +116,31 @@ class Http:
         self._session: _Session | None = None
         self._retired: list[_Session] = []
 
-    async def post(self, post: Post) -> Result:
-        """Send a request, once. Never raises for what the network or the peer does."""
-        progress = _Progress()
+    async def post(self, post: Post, progress: Progress) -> Result:
+        """Send a request, once. Never raises for what the network or the peer does.
+
+        progress: a new one; tells how far the request came, also when the call is cancelled.
+        """
         session = self._current_session()
         session.users += 1
+        try:
+            result = await self._post(session, post, progress)
+        except asyncio.CancelledError:
+            # Closed with a later request: whoever cancels does not wait for the network.
+            self._retire(session)
+            raise
+        finally:
+            session.users -= 1
+        await self._close_spent()
+        return result
+
+    async def aclose(self) -> None:
+        """Close the connections; nobody may be posting."""
+        if self._session is not None:
+            self._retire(self._session)
+        await self._close_spent()
+
+    async def _post(self, session: _Session, post: Post, progress: Progress) -> Result:
         try:
             async with asyncio.timeout(self._answer_within):
                 await _exchange(session.client, post, progress)
@@ -135,19 +152,11 @@ class Http:
         # Now and then an exception of h2, anyio or ssl comes through as it is. Whatever it was, the
         # request has ended, and what was written decides.
         except Exception as error:  # noqa: BLE001
-            log.warning("unexpected_http_failure", error=type(error).__name__)
-            return _failure(error, progress)
-        else:
-            return progress.cut_off(Own.CONNECTION_LOST)
-        finally:
-            session.users -= 1
-            await self._close_spent()
-
-    async def aclose(self) -> None:
-        """Close the connections; nobody may be posting."""
-        if self._session is not None:
-            self._retire(self._session)
-        await self._close_spent()
+            result = _failure(error, progress)
+            if isinstance(result, Replied):
+                return result
+            return result._replace(error=type(error).__name__)
+        return progress.cut_off(Own.CONNECTION_LOST)
 
     def _current_session(self) -> _Session:
         now = self._clock.monotonic()
@@ -181,7 +190,7 @@ class Http:
             await session.client.aclose()
 
 
-async def _exchange(client: httpx.AsyncClient, post: Post, progress: _Progress) -> None:
+async def _exchange(client: httpx.AsyncClient, post: Post, progress: Progress) -> None:
     """Fill in progress.reply as the answer arrives; a status without its body still counts."""
     headers = {"accept-encoding": "identity", **post.headers}
     extensions = {"trace": progress.note}
@@ -197,7 +206,7 @@ async def _exchange(client: httpx.AsyncClient, post: Post, progress: _Progress) 
                 break
 
 
-def _failure(error: Exception, progress: _Progress) -> Result:
+def _failure(error: Exception, progress: Progress) -> Result:
     """What an exception of the transport says about the request."""
     if progress.reply is not None:
         return progress.reply

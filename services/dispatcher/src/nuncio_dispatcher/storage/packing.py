@@ -3,16 +3,22 @@
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from enum import IntEnum
+from typing import Any, Final, TypeVar
 
 from nuncio_dispatcher.domain.books import Entries
 from nuncio_dispatcher.domain.model import Message, Priority
-from nuncio_dispatcher.domain.pages import GOES_ON, FollowUp, Rows, Settled
+from nuncio_dispatcher.domain.pages import FollowUp, Rows, Settled, has_final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_FOLLOW_UP_COLUMNS: Final = 8
+_FOLLOW_UP_COLUMNS: Final = 9
+_AS_THEY_ARE: Final = {each.name for each in fields(Message)} - {"time_to_live", "priority"}
+"""Parts of a message that JSON keeps as they are."""
+
+E = TypeVar("E", bound=IntEnum)
 
 
 def pack_times(times: Sequence[datetime | None]) -> bytes:
@@ -71,7 +77,7 @@ def row_columns(rows: Rows) -> tuple[int, bytes, bytes, bytes, bytes]:
 def settled_columns(settled: Settled) -> tuple[bytes, bytes, list[str], bytes, bytes, bool]:
     """verdicts, reasons, reason_names, sent_at, dead_since, reported.
 
-    A page without final outcomes has nothing to report, which is as good as reported.
+    A page without targets has nothing to report, which is as good as reported.
     """
     reasons, names = pack_reasons(settled.reasons)
     return (
@@ -80,14 +86,18 @@ def settled_columns(settled: Settled) -> tuple[bytes, bytes, list[str], bytes, b
         names,
         pack_times(settled.sent_at),
         pack_times(settled.dead_since),
-        not settled.verdicts.translate(None, GOES_ON),
+        not has_final(settled.verdicts),
     )
 
 
+def follow_up_row(page: FollowUp) -> tuple[Any, ...]:
+    """due_at, tries, sent_before, in_doubt and the row columns."""
+    return (page.due_at, page.tries, page.sent_before, page.in_doubt, *row_columns(page.rows))
+
+
 def follow_up_columns(pages: Sequence[FollowUp]) -> tuple[Sequence[Any], ...]:
-    """due_at, tries, sent_before and the row columns, one element per page."""
-    heads = [(page.due_at, page.tries, page.sent_before) for page in pages]
-    rows = [head + row_columns(page.rows) for head, page in zip(heads, pages, strict=True)]
+    """The columns of `follow_up_row`, one element per page."""
+    rows = [follow_up_row(page) for page in pages]
     return tuple(zip(*rows, strict=True)) or ((),) * _FOLLOW_UP_COLUMNS
 
 
@@ -110,7 +120,16 @@ def message_json(message: Message) -> dict[str, Any]:
 
 
 def message_from(kept: Mapping[str, Any]) -> Message:
-    """The message that `message_json` kept."""
-    parts = dict(kept)
-    life = timedelta(milliseconds=parts.pop("time_to_live_ms"))
-    return Message(time_to_live=life, priority=Priority(parts.pop("priority")), **parts)
+    """The message that `message_json` kept. What only a newer release knows is left out."""
+    parts = {name: value for name, value in kept.items() if name in _AS_THEY_ARE}
+    life = timedelta(milliseconds=kept["time_to_live_ms"])
+    priority = known(Priority, kept["priority"], otherwise=Priority.HIGH)
+    return Message(time_to_live=life, priority=priority, **parts)
+
+
+def known(kind: type[E], number: int, *, otherwise: E) -> E:
+    """The member of an enum; `otherwise` for a number that only a newer release knows."""
+    try:
+        return kind(number)
+    except ValueError:
+        return otherwise

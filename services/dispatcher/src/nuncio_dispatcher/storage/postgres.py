@@ -1,29 +1,41 @@
 """The storage ports on PostgreSQL. The contract is in domain/ports.py, the SQL in queries.sql."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from nuncio_dispatcher.domain.books import Entries
 from nuncio_dispatcher.domain.dispatch import Dispatch, NewDispatch
 from nuncio_dispatcher.domain.errors import DispatchNotFound, LeaseLost
 from nuncio_dispatcher.domain.pages import Lease, Outcomes, Page, Resolved, Settled, Shard
-from nuncio_dispatcher.domain.ports import Backlog, Known, ListCursor
+from nuncio_dispatcher.domain.ports import Backlog, Known, ListCursor, Queue
 from nuncio_dispatcher.storage.packing import (
     entry_columns,
     follow_up_columns,
+    follow_up_row,
     message_json,
     row_columns,
     settled_columns,
 )
 from nuncio_dispatcher.storage.rows import dispatch_from, outcomes_from, page_from, shard_from
+from nuncio_runtime.errors import ServiceError
 from nuncio_runtime.postgres import load_queries, storage_faults
 
 Q: Final = load_queries("nuncio_dispatcher.storage")
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+log = structlog.get_logger(__name__)
+
+HEAD_START: Final = timedelta(minutes=1)
+"""By how much a shard that was never worked on is ahead of those that had a turn."""
+UNREADABLE_PAUSE: Final = timedelta(minutes=1)
+
+_WAITING, _OPEN = 1, 2  # States of a page.
 
 
 class PostgresDispatches:
@@ -68,6 +80,13 @@ class PostgresDispatches:
             raise DispatchNotFound(dispatch_id)
         return dispatch_from(row)
 
+    async def marks(self, dispatch_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        if not dispatch_ids:
+            return {}
+        with storage_faults():
+            rows = await self._pool.fetch(Q.marks_of_dispatches, dispatch_ids)
+        return {row["dispatch_id"]: row["mark"] for row in rows}
+
     async def list(
         self, app_id: str, campaign: str, *, after: ListCursor | None, limit: int
     ) -> Sequence[Dispatch]:
@@ -86,11 +105,40 @@ class PostgresJournal:
         self._pool = pool
 
     async def claim(
-        self, *, owner: UUID, limit: int, term: timedelta, now: datetime
+        self,
+        *,
+        owner: UUID,
+        limit: int,
+        term: timedelta,
+        now: datetime,
+        held: Collection[Lease] = (),
     ) -> Sequence[Shard]:
+        ids, numbers = [each.dispatch_id for each in held], [each.shard_no for each in held]
         with storage_faults():
-            rows = await self._pool.fetch(Q.claim_shards, owner, limit, term, now)
-        return [shard_from(row) for row in rows]
+            rows = await self._pool.fetch(
+                Q.claim_shards, owner, limit, term, now, HEAD_START, ids, numbers
+            )
+        shards = []
+        for row in rows:
+            try:
+                shards.append(shard_from(row))
+            except (KeyError, TypeError, ValueError) as error:
+                await self._set_aside(row, error, now=now)
+        return shards
+
+    async def _set_aside(self, row: asyncpg.Record, error: Exception, *, now: datetime) -> None:
+        """Leave a shard to those who can read it, such as a replica of a newer release."""
+        lease = Lease(row["dispatch_id"], row["shard_no"], row["epoch"])
+        log.error(
+            "shard_unreadable", dispatch_id=str(lease.dispatch_id), fault=type(error).__name__
+        )
+        with suppress(ServiceError, LeaseLost):  # Or its lease ends by itself.
+            await self.leave(lease, now=now, not_before=now + UNREADABLE_PAUSE)
+
+    async def queue(self, *, limit: int, now: datetime) -> Queue:
+        with storage_faults():
+            row = await self._pool.fetchrow(Q.queue_of_shards, now, limit, HEAD_START)
+        return Queue(*row) if row else Queue(0, 0)
 
     async def renew(
         self, owner: UUID, leases: Collection[Lease], *, term: timedelta
@@ -125,7 +173,7 @@ class PostgresJournal:
 
     async def reopen_page(
         self, lease: Lease, page: Page, entries: Entries, *, now: datetime
-    ) -> None:
+    ) -> Page:
         await self._write(
             Q.reopen_page,
             *_key(lease),
@@ -134,17 +182,34 @@ class PostgresJournal:
             *row_columns(page.rows),
             *entry_columns(entries),
         )
+        return replace(page, opened_at=now)
 
     async def close_page(
         self, lease: Lease, page: Page, settled: Settled, *, now: datetime
     ) -> None:
+        if not settled.is_final:
+            await self._put_back(lease, page, settled)
+            return
         await self._write(
             Q.close_page,
             *_key(lease),
             page.number,
+            _WAITING if page.opened_at is None else _OPEN,
             now,
             *settled_columns(settled),
             *follow_up_columns(settled.follow_ups),
+            *entry_columns(settled.entries),
+        )
+
+    async def _put_back(self, lease: Lease, page: Page, settled: Settled) -> None:
+        first, *others = settled.follow_ups
+        await self._write(
+            Q.put_page_back,
+            *_key(lease),
+            page.number,
+            *follow_up_row(first),
+            page.cursor,
+            *follow_up_columns(others),
             *entry_columns(settled.entries),
         )
 
@@ -165,6 +230,12 @@ class PostgresJournal:
         with storage_faults():
             row = await self._pool.fetchrow(Q.backlog)
         return Backlog(*row) if row else Backlog(0, 0, 0)
+
+    async def forget(self, *, finished_before: datetime, limit: int) -> int:
+        with storage_faults():
+            pages = await self._pool.fetch(Q.forget_pages, finished_before, limit)
+            shards = await self._pool.fetch(Q.forget_shards, finished_before, limit)
+        return len(pages) + len(shards)
 
     async def _write(self, query: str, *values: object) -> int:
         """Run a fenced statement: it gives one row while the lease is held, else none."""

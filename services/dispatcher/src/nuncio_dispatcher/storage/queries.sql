@@ -39,6 +39,17 @@ SELECT d.dispatch_id, d.app_id, d.client_ref, d.content_digest, d.campaign, d.pu
         WHERE t.count <> 0) AS b
  WHERE d.dispatch_id = $1;
 
+-- name: marks_of_dispatches
+-- A number per dispatch that changes with its state and its books.
+SELECT d.dispatch_id, hashtextextended(concat_ws('/', d.state, d.finished_at, t.lines), 0) AS mark
+  FROM unnest($1::uuid[]) AS followed (dispatch_id)
+       JOIN dispatch AS d USING (dispatch_id)
+ CROSS JOIN LATERAL (
+       SELECT string_agg(concat_ws(':', shard_no, outcome, provider, reason, count), ','
+                         ORDER BY shard_no, outcome, provider, reason) AS lines
+         FROM tally
+        WHERE dispatch_id = d.dispatch_id) AS t;
+
 -- name: list_dispatches
 -- An app's dispatches with their books, newest first, after ($3, $4); $2 '' means all campaigns.
 SELECT d.dispatch_id, d.app_id, d.client_ref, d.content_digest, d.campaign, d.purpose, d.test,
@@ -60,12 +71,16 @@ SELECT d.dispatch_id, d.app_id, d.client_ref, d.content_digest, d.campaign, d.pu
  LIMIT $5;
 
 -- name: claim_shards
--- Lease shards that are due and free. Leases are measured by the database's clock alone.
+-- Lease shards that are due and free; new ones ($5: by how much) before those that had a turn.
+-- Leases are measured by the database's clock alone. $6 and $7 are shards that the owner still has.
 WITH free AS (
     SELECT dispatch_id, shard_no
       FROM shard
      WHERE state < 3 AND due_at <= $4 AND (leased_until IS NULL OR leased_until < now())
-     ORDER BY due_at
+       AND (dispatch_id, shard_no) NOT IN (SELECT held.dispatch_id, held.shard_no
+                                             FROM unnest($6::uuid[], $7::smallint[])
+                                                  AS held (dispatch_id, shard_no))
+     ORDER BY CASE WHEN epoch = 0 THEN due_at - $5::interval ELSE due_at END
      LIMIT $2
        FOR UPDATE SKIP LOCKED
 )
@@ -76,6 +91,15 @@ UPDATE shard AS s
 RETURNING s.dispatch_id, s.shard_no, s.epoch, s.key_low, s.key_high, s.cursor, s.state,
           d.app_id, d.campaign, d.purpose, d.test, d.delivery_policy, d.message,
           d.audience_expression, d.audience_installations, d.audience_users, d.expires_at;
+
+-- name: queue_of_shards
+-- How many shards are due and free, of the $2 that would be claimed first: new ones and others.
+SELECT count(*) FILTER (WHERE epoch = 0) AS new, count(*) FILTER (WHERE epoch > 0) AS known
+  FROM (SELECT epoch
+          FROM shard
+         WHERE state < 3 AND due_at <= $1 AND (leased_until IS NULL OR leased_until < now())
+         ORDER BY CASE WHEN epoch = 0 THEN due_at - $3::interval ELSE due_at END
+         LIMIT $2) AS first;
 
 -- name: renew_leases
 -- Make an owner's leases last longer; gives those that it still has.
@@ -122,10 +146,10 @@ WITH held AS (
     RETURNING next_page - 1 AS page_no
 ), opened AS (
     INSERT INTO page (
-        dispatch_id, shard_no, page_no, kind, state, tries, sent_before, opened_at, cursor_after,
-        target_count, installation_ids, token_refs, platforms, providers
+        dispatch_id, shard_no, page_no, kind, state, tries, sent_before, in_doubt, opened_at,
+        cursor_after, target_count, installation_ids, token_refs, platforms, providers
     )
-    SELECT $1, $2, held.page_no, 1, 2, 0, false, $4, $5, $6, $7, $8, $9, $10
+    SELECT $1, $2, held.page_no, 1, 2, 0, false, false, $4, $5, $6, $7, $8, $9, $10
       FROM held
 ), started AS (
     UPDATE dispatch
@@ -168,8 +192,8 @@ WITH held AS (
 SELECT shard_no FROM held;
 
 -- name: close_page
--- Journal a result: verdicts, the walk's cursor, follow-ups, entries. A page that is closed already
--- stays as it is, and nothing is counted twice. No row when the lease is lost.
+-- Journal a result: verdicts, the walk's cursor, follow-ups, entries. Only a page that is in the
+-- state $5 is closed, so that nothing is counted twice. No row when the lease is lost.
 WITH held AS (
     SELECT shard_no, next_page
       FROM shard
@@ -177,37 +201,87 @@ WITH held AS (
        FOR UPDATE
 ), closed AS (
     UPDATE page
-       SET state = 3, closed_at = $5, report_after = $5, verdicts = $6, reasons = $7,
-           reason_names = $8, sent_at = $9, dead_since = $10, reported = $11
+       SET state = 3, closed_at = $6, report_after = $6, verdicts = $7, reasons = $8,
+           reason_names = $9, sent_at = $10, dead_since = $11, reported = $12
       FROM held
      WHERE page.dispatch_id = $1 AND page.shard_no = held.shard_no AND page.page_no = $4
-       AND page.state < 3
+       AND page.state = $5
     RETURNING page.cursor_after
 ), moved AS (
     UPDATE shard
        SET cursor = coalesce(closed.cursor_after, shard.cursor),
-           next_page = shard.next_page + cardinality($12::timestamptz[])
+           next_page = shard.next_page + cardinality($13::timestamptz[])
       FROM closed
      WHERE shard.dispatch_id = $1 AND shard.shard_no = $2
 ), follow_ups AS (
     INSERT INTO page (
-        dispatch_id, shard_no, page_no, kind, state, tries, sent_before, due_at, target_count,
-        installation_ids, token_refs, platforms, providers
+        dispatch_id, shard_no, page_no, kind, state, tries, sent_before, in_doubt, due_at,
+        target_count, installation_ids, token_refs, platforms, providers
     )
-    SELECT $1, $2, held.next_page + next.place - 1, 2, 1, next.tries, next.sent_before, next.due_at,
-           next.target_count, next.installation_ids, next.token_refs, next.platforms,
-           next.providers
+    SELECT $1, $2, held.next_page + next.place - 1, 2, 1, next.tries, next.sent_before,
+           next.in_doubt, next.due_at, next.target_count, next.installation_ids, next.token_refs,
+           next.platforms, next.providers
       FROM held, closed,
-           unnest($12::timestamptz[], $13::smallint[], $14::boolean[], $15::integer[],
-                  $16::bytea[], $17::bytea[], $18::bytea[], $19::bytea[])
+           unnest($13::timestamptz[], $14::integer[], $15::boolean[], $16::boolean[],
+                  $17::integer[], $18::bytea[], $19::bytea[], $20::bytea[],
+                  $21::bytea[])
            WITH ORDINALITY
-           AS next (due_at, tries, sent_before, target_count, installation_ids, token_refs,
-                    platforms, providers, place)
+           AS next (due_at, tries, sent_before, in_doubt, target_count, installation_ids,
+                    token_refs, platforms, providers, place)
 ), tallied AS (
     INSERT INTO tally AS t (dispatch_id, shard_no, outcome, provider, reason, count)
     SELECT $1, $2, entry.outcome, entry.provider, entry.reason, entry.count
       FROM closed,
-           unnest($20::smallint[], $21::smallint[], $22::text[], $23::bigint[])
+           unnest($22::smallint[], $23::smallint[], $24::text[], $25::bigint[])
+           AS entry (outcome, provider, reason, count)
+    ON CONFLICT (dispatch_id, shard_no, outcome, provider, reason)
+    DO UPDATE SET count = t.count + excluded.count
+)
+SELECT shard_no FROM held;
+
+-- name: put_page_back
+-- Journal a result without any outcome: the open page waits again, from $5 on, with the rows of its
+-- first follow-up; $15 and on are the others. No row when the lease is lost.
+WITH held AS (
+    SELECT shard_no, next_page
+      FROM shard
+     WHERE dispatch_id = $1 AND shard_no = $2 AND epoch = $3
+       FOR UPDATE
+), back AS (
+    UPDATE page
+       SET kind = 2, state = 1, due_at = $5, tries = $6, sent_before = $7, in_doubt = $8,
+           target_count = $9, installation_ids = $10, token_refs = $11, platforms = $12,
+           providers = $13, opened_at = NULL, cursor_after = NULL
+      FROM held
+     WHERE page.dispatch_id = $1 AND page.shard_no = held.shard_no AND page.page_no = $4
+       AND page.state = 2
+    RETURNING page.page_no
+), moved AS (
+    UPDATE shard
+       SET cursor = coalesce($14, shard.cursor),
+           next_page = shard.next_page + cardinality($15::timestamptz[])
+      FROM back
+     WHERE shard.dispatch_id = $1 AND shard.shard_no = $2
+), follow_ups AS (
+    INSERT INTO page (
+        dispatch_id, shard_no, page_no, kind, state, tries, sent_before, in_doubt, due_at,
+        target_count, installation_ids, token_refs, platforms, providers
+    )
+    SELECT $1, $2, held.next_page + next.place - 1, 2, 1, next.tries, next.sent_before,
+           next.in_doubt, next.due_at, next.target_count, next.installation_ids, next.token_refs,
+           next.platforms, next.providers
+      FROM held, back,
+           unnest($15::timestamptz[], $16::integer[], $17::boolean[], $18::boolean[],
+                  $19::integer[], $20::bytea[], $21::bytea[], $22::bytea[],
+                  $23::bytea[])
+           WITH ORDINALITY
+           AS next (due_at, tries, sent_before, in_doubt, target_count, installation_ids,
+                    token_refs, platforms, providers, place)
+), tallied AS (
+    INSERT INTO tally AS t (dispatch_id, shard_no, outcome, provider, reason, count)
+    SELECT $1, $2, entry.outcome, entry.provider, entry.reason, entry.count
+      FROM back,
+           unnest($24::smallint[], $25::smallint[], $26::text[], $27::bigint[])
            AS entry (outcome, provider, reason, count)
     ON CONFLICT (dispatch_id, shard_no, outcome, provider, reason)
     DO UPDATE SET count = t.count + excluded.count
@@ -231,7 +305,7 @@ SELECT shard_no FROM held;
 
 -- name: pages_in_doubt
 -- Pages that were opened and not closed.
-SELECT page_no, tries, sent_before, opened_at, cursor_after, installation_ids, token_refs,
+SELECT page_no, tries, sent_before, in_doubt, opened_at, cursor_after, installation_ids, token_refs,
        platforms, providers
   FROM page
  WHERE dispatch_id = $1 AND shard_no = $2 AND state = 2
@@ -239,7 +313,7 @@ SELECT page_no, tries, sent_before, opened_at, cursor_after, installation_ids, t
 
 -- name: due_page
 -- The waiting page that has been due the longest.
-SELECT page_no, tries, sent_before, opened_at, cursor_after, installation_ids, token_refs,
+SELECT page_no, tries, sent_before, in_doubt, opened_at, cursor_after, installation_ids, token_refs,
        platforms, providers
   FROM page
  WHERE dispatch_id = $1 AND shard_no = $2 AND state = 1 AND due_at <= $3
@@ -278,3 +352,36 @@ UPDATE page AS p
 SELECT (SELECT coalesce(sum(target_count), 0)::bigint FROM page WHERE state = 1) AS waiting_targets,
        (SELECT count(*) FROM page WHERE state = 3 AND NOT reported) AS unreported_pages,
        (SELECT count(*) FROM shard WHERE state < 3 AND due_at <= now()) AS due_shards;
+
+-- name: forget_pages
+-- Delete some reported pages of dispatches that finished before $1.
+WITH old AS (
+    SELECT p.dispatch_id, p.shard_no, p.page_no
+      FROM shard AS s
+           JOIN dispatch AS d USING (dispatch_id)
+           JOIN page AS p USING (dispatch_id, shard_no)
+     WHERE s.state = 3 AND s.due_at < $1 AND d.finished_at < $1 AND p.reported
+     LIMIT $2
+       FOR UPDATE OF p SKIP LOCKED
+)
+DELETE FROM page AS p
+ USING old
+ WHERE p.dispatch_id = old.dispatch_id AND p.shard_no = old.shard_no AND p.page_no = old.page_no
+RETURNING p.page_no;
+
+-- name: forget_shards
+-- Delete some shards without pages, of dispatches that finished before $1.
+WITH old AS (
+    SELECT s.dispatch_id, s.shard_no
+      FROM shard AS s JOIN dispatch AS d USING (dispatch_id)
+     WHERE s.state = 3 AND s.due_at < $1 AND d.finished_at < $1
+       AND NOT EXISTS (SELECT
+                         FROM page AS p
+                        WHERE p.dispatch_id = s.dispatch_id AND p.shard_no = s.shard_no)
+     LIMIT $2
+       FOR UPDATE OF s SKIP LOCKED
+)
+DELETE FROM shard AS s
+ USING old
+ WHERE s.dispatch_id = old.dispatch_id AND s.shard_no = old.shard_no
+RETURNING s.shard_no;

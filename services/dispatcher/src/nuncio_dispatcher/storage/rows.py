@@ -1,10 +1,11 @@
 """Rows of the database as values of the domain."""
 
+from collections import Counter
 from typing import Final, TypeAlias
 
 import asyncpg
 
-from nuncio_dispatcher.domain.books import Books, Entry, Outcome
+from nuncio_dispatcher.domain.books import Books, Entries, Entry, Outcome
 from nuncio_dispatcher.domain.dispatch import (
     Audience,
     DeliveryPolicy,
@@ -14,7 +15,7 @@ from nuncio_dispatcher.domain.dispatch import (
     Work,
 )
 from nuncio_dispatcher.domain.pages import Lease, Outcomes, OutcomesOf, Page, Rows, Shard
-from nuncio_dispatcher.storage.packing import message_from, unpack_reasons, unpack_times
+from nuncio_dispatcher.storage.packing import known, message_from, unpack_reasons, unpack_times
 
 Row: TypeAlias = asyncpg.Record
 
@@ -31,8 +32,8 @@ def dispatch_from(row: Row) -> Dispatch:
         campaign=row["campaign"],
         purpose=row["purpose"],
         test=row["test"],
-        delivery=DeliveryPolicy(row["delivery_policy"]),
-        state=DispatchState(row["state"]),
+        delivery=_delivery(row),
+        state=_state(row),
         failure=row["failure"],
         created_at=row["created_at"],
         started_at=row["started_at"],
@@ -52,7 +53,7 @@ def shard_from(row: Row) -> Shard:
             campaign=row["campaign"],
             purpose=row["purpose"],
             test=row["test"],
-            delivery=DeliveryPolicy(row["delivery_policy"]),
+            delivery=_delivery(row),
             message=message_from(row["message"]),
             audience=Audience(
                 expression=row["audience_expression"],
@@ -74,6 +75,7 @@ def page_from(row: Row) -> Page:
         rows=_rows(row),
         tries=row["tries"],
         sent_before=row["sent_before"],
+        in_doubt=row["in_doubt"],
         opened_at=row["opened_at"],
         cursor=row["cursor_after"],
     )
@@ -104,8 +106,26 @@ def _rows(row: Row) -> Rows:
     )
 
 
+def _delivery(row: Row) -> DeliveryPolicy:
+    """A policy that only a newer release knows is kept on the safe side: nothing twice."""
+    return known(DeliveryPolicy, row["delivery_policy"], otherwise=DeliveryPolicy.AT_MOST_ONCE)
+
+
+def _state(row: Row) -> DispatchState:
+    """Of a state that only a newer release knows, what matters is whether it is the end."""
+    ended = row["finished_at"] is not None
+    otherwise = DispatchState.COMPLETED if ended else DispatchState.RUNNING
+    return known(DispatchState, row["state"], otherwise=otherwise)
+
+
 def _books(row: Row) -> Books:
-    """Four columns of equal length; None stands for no lines at all."""
+    """Four columns of equal length; None stands for no lines at all.
+
+    Outcomes that only a newer release knows count as unknown, so that the books add up.
+    """
     columns = [row[name] or () for name in ("outcomes", "providers", "reasons", "counts")]
-    lines = zip(*columns, strict=True)
-    return Books({Entry(Outcome(kind), provider, why): n for kind, provider, why, n in lines})
+    counts: Entries = Counter()
+    for number, provider, why, count in zip(*columns, strict=True):
+        outcome = known(Outcome, number, otherwise=Outcome.UNKNOWN)
+        counts[Entry(outcome, provider, why)] += count
+    return Books(counts)

@@ -15,25 +15,17 @@ from urllib.parse import quote
 
 import structlog
 
-from nuncio_dispatcher.domain.model import Answers, Message, TargetColumns, Verdict
-from nuncio_dispatcher.providers.answers import (
-    Aftermath,
-    Answer,
-    Lost,
-    Own,
-    Replied,
-    Result,
-    Sheet,
-    Unsent,
-    unanswered,
-)
+from nuncio_dispatcher.domain.model import Message, Provider, TargetColumns, Verdict
+from nuncio_dispatcher.providers.answers import Aftermath, Answer, Own, Replied, Result, Unsent
 from nuncio_dispatcher.providers.apns import payload
 from nuncio_dispatcher.providers.apns.auth import ProviderToken, TokenMint
 from nuncio_dispatcher.providers.apns.connection import ApnsConnection
 from nuncio_dispatcher.providers.apns.outcomes import classify
 from nuncio_dispatcher.providers.apns.settings import ApnsSettings
 from nuncio_dispatcher.providers.fields import Origin
-from nuncio_dispatcher.providers.lane import WRITE_WITHIN, ProviderLane, too_late
+from nuncio_dispatcher.providers.gate import WHOLE, Pass
+from nuncio_dispatcher.providers.lane import ProviderLane
+from nuncio_dispatcher.providers.sheet import Sheet
 from nuncio_runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -50,35 +42,38 @@ MOST_BARREN: Final = 3
 
 @dataclass(eq=False, kw_only=True)
 class _Page:
-    """The rows of one send: those that wait, and the sheet for the answers."""
+    """One send under way: the rows that wait, and the sheet for the answers."""
 
     form: payload.Form
     targets: TargetColumns
     sheet: Sheet
     waiting: deque[int]
-    done: asyncio.Future[None]
     refusals: dict[int, int] = field(default_factory=dict)
     is_over: bool = False
     """Whether nothing more of it may be written."""
 
-    def put(self, row: int, answer: Answer, sent_at: datetime | None) -> None:
-        self.sheet.put(row, answer, sent_at)
-        if self.sheet.is_full and not self.done.done():
-            self.done.set_result(None)
+    def end_writing(self, answer: Answer) -> None:
+        """See Sending."""
+        self.is_over = True
+        self.answer_waiting(answer)
 
-    def wait_again(self, row: int) -> bool:
-        """Put a row back that was provably not looked at; False when that is no use any more."""
+    def abandon(self) -> None:
+        """See Sending."""
+        self.sheet.abandon()
+
+    def answer_waiting(self, answer: Answer) -> None:
+        """Give every row that waits the same answer."""
+        while self.waiting:
+            self.sheet.put(self.waiting.popleft(), answer, None)
+
+    def wait_again(self, row: int, unsent: Unsent) -> None:
+        """Put a row back that was provably not looked at, or answer it when that is of no use."""
+        self.sheet.take_back(row)
         refusals = self.refusals[row] = self.refusals.get(row, 0) + 1
         if refusals > MOST_REFUSALS or self.is_over:
-            return False
-        self.waiting.append(row)
-        return True
-
-    def give_up(self, answer: Answer) -> None:
-        """Answer every row that still waits; nothing more is written."""
-        self.is_over = True
-        while self.waiting:
-            self.put(self.waiting.popleft(), answer, None)
+            self.sheet.lose(row, unsent)
+        else:
+            self.waiting.append(row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +85,7 @@ class _Written:
     connection: ApnsConnection
     token: ProviderToken
     at: datetime
+    passed: Pass
 
 
 class ApnsLane(ProviderLane):
@@ -105,7 +101,7 @@ class ApnsLane(ProviderLane):
         tls: ssl.SSLContext,
         clock: Clock,
     ) -> None:
-        super().__init__(name, clock=clock)
+        super().__init__(name, settings, provider=Provider.APNS, clock=clock)
         self._settings = settings
         self._origin = origin
         self._mint = mint
@@ -116,31 +112,26 @@ class ApnsLane(ProviderLane):
         self._barren = 0
 
     async def _send(
-        self, message: Message, targets: TargetColumns, *, expires_at: datetime
-    ) -> Answers:
-        loop = asyncio.get_running_loop()
-        now = self._clock.now()
-        page = _Page(
-            form=payload.render(
-                message, topic=self._settings.topic, now=now, expires_at=expires_at
-            ),
-            targets=targets,
-            sheet=Sheet.blank(len(targets)),
-            waiting=deque(range(len(targets))),
-            done=loop.create_future(),
+        self,
+        message: Message,
+        targets: TargetColumns,
+        sheet: Sheet,
+        *,
+        expires_at: datetime,
+        stop: asyncio.Event | None,
+    ) -> None:
+        form = payload.render(
+            message, topic=self._settings.topic, now=self._clock.now(), expires_at=expires_at
         )
-        patience = min(WRITE_WITHIN, expires_at - now).total_seconds()
-        timer = loop.call_later(patience, page.give_up, too_late(now, expires_at))
+        waiting = deque(range(len(targets)))
+        page = _Page(form=form, targets=targets, sheet=sheet, waiting=waiting)
         try:
-            if len(targets):
-                self._pages.append(page)
-                self._pump()
-                await page.done
+            self._pages.append(page)
+            self._pump()
+            await self._see_through(page, expires_at=expires_at, stop=stop)
         finally:
-            timer.cancel()
             page.is_over = True
             page.waiting.clear()
-        return page.sheet.answers
 
     async def _close(self) -> None:
         if self._opening is not None:
@@ -163,15 +154,24 @@ class ApnsLane(ProviderLane):
         token, now = self._mint.current(), self._clock.now()
         written: set[ApnsConnection] = set()
         while page := self._next_page():
+            refusal = self._gate.refusal(WHOLE)
+            if refusal is not None:
+                page.answer_waiting(refusal)
+                continue
             connection = self._connection_with_room(len(page.form.body))
             if connection is None:
                 self._want_connection()
                 break
-            row = page.waiting.popleft()
-            self._write(_Written(page=page, row=row, connection=connection, token=token, at=now))
+            row, passed = page.waiting.popleft(), self._gate.enter(WHOLE)
+            self._write(
+                _Written(
+                    page=page, row=row, connection=connection, token=token, at=now, passed=passed
+                )
+            )
             written.add(connection)
         for connection in written:
-            connection.flush()
+            if not connection.is_closed:
+                connection.flush()
 
     def _next_page(self) -> _Page | None:
         while self._pages and not self._pages[0].waiting:
@@ -184,33 +184,43 @@ class ApnsLane(ProviderLane):
 
     def _write(self, written: _Written) -> None:
         page, row = written.page, written.row
-        written.connection.post(
-            "/3/device/" + quote(page.targets.tokens[row].reveal(), safe=""),
-            (
-                *page.form.headers,
-                ("apns-id", str(page.targets.ids[row])),
-                ("authorization", written.token.bearer.reveal()),
-            ),
-            page.form.body,
-            ended=partial(self._ended, written),
-        )
+        page.sheet.write(row, written.at)
+        try:
+            written.connection.post(
+                "/3/device/" + quote(page.targets.tokens[row].reveal(), safe="", errors="replace"),
+                (
+                    *page.form.headers,
+                    ("apns-id", str(page.targets.ids[row])),
+                    ("authorization", written.token.bearer.reveal()),
+                ),
+                page.form.body,
+                ended=partial(self._ended, written),
+            )
+        # Whatever it is, the request has no end, so that APNs cannot take it; and what h2 thinks
+        # of the connection is in doubt.
+        except Exception as error:  # noqa: BLE001
+            written.connection.drain()
+            self._ended(written, Unsent(Own.FAULT, type(error).__name__))
 
     def _ended(self, written: _Written, result: Result) -> None:
         """Note what came of a row, or let it wait again."""
-        match result:
-            case Replied():
-                self._note(written, self._weigh(written, classify(result)))
-            case Unsent():
-                if written.page.wait_again(written.row):
-                    if written.page not in self._pages:
-                        self._pages.append(written.page)
-                else:
-                    written.page.put(written.row, unanswered(result), None)
-            case Lost():
-                self._note(written, unanswered(result))
+        answer: Answer | None = None
+        try:
+            if isinstance(result, Replied):
+                answer = self._read(written, result)
+                written.page.sheet.put(written.row, answer, written.at)
+            elif isinstance(result, Unsent):
+                written.page.wait_again(written.row, result)
+                if written.page.waiting and written.page not in self._pages:
+                    self._pages.append(written.page)
+            else:
+                written.page.sheet.lose(written.row, result)
+        finally:
+            self._gate.leave(written.passed, answer)
 
-    def _note(self, written: _Written, answer: Answer) -> None:
-        written.page.put(written.row, answer, written.at)
+    def _read(self, written: _Written, reply: Replied) -> Answer:
+        now, quota_wait = self._clock.now(), self._settings.quota_wait
+        return self._weigh(written, classify(reply, now=now, quota_wait=quota_wait))
 
     def _weigh(self, written: _Written, answer: Answer) -> Answer:
         """Do what an answer asks of the lane; a cure that cannot help makes it MISCONFIGURED."""
@@ -220,13 +230,12 @@ class ApnsLane(ProviderLane):
             written.connection.drain()
         if Aftermath.KEEP_TOKEN in answer.aftermath:
             self._mint.hold()
-            log.warning("apns_too_many_tokens", lane=self.name)
+            written.page.sheet.remark("apns_too_many_tokens")
         if Aftermath.NEW_TOKEN in answer.aftermath and not self._mint.renew(written.token):
-            log.error("apns_fresh_token_refused", lane=self.name, reason=answer.reason)
-            return answer._replace(verdict=Verdict.MISCONFIGURED)
+            return _incurable(answer)
         if answer.reason == "UnrelatedKeyIdInToken" and written.connection.answered == 1:
             # No other key was used on this connection, so another one will not help.
-            return answer._replace(verdict=Verdict.MISCONFIGURED)
+            return _incurable(answer)
         return answer
 
     def _want_connection(self) -> None:
@@ -283,4 +292,8 @@ class ApnsLane(ProviderLane):
     def _give_up_unless_connected(self, reason: Own) -> None:
         if not self._connections:
             for page in self._pages:
-                page.give_up(unanswered(Unsent(reason)))
+                page.end_writing(Answer(Verdict.RETRY, reason))
+
+
+def _incurable(answer: Answer) -> Answer:
+    return answer._replace(verdict=Verdict.MISCONFIGURED, aftermath=Aftermath.PAUSE)

@@ -4,13 +4,20 @@ Source: Apple, "Handling notification responses from APNs".
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from nuncio_dispatcher.domain.model import Provider, Verdict
-from nuncio_dispatcher.providers.answers import ACCEPTED, Aftermath, Answer, Replied, unlisted
+from nuncio_dispatcher.providers.answers import (
+    ACCEPTED,
+    Aftermath,
+    Answer,
+    Replied,
+    read_retry_after,
+    unlisted,
+)
 
 
 class Row(NamedTuple):
@@ -21,7 +28,9 @@ class Row(NamedTuple):
 
 
 _REFUSED: Final = Row(Verdict.REFUSED)
-_MISCONFIGURED: Final = Row(Verdict.MISCONFIGURED)
+# A connection knows the team and its topics as they were with its first request, so that what is
+# mended on Apple's side shows on a new one only.
+_MISCONFIGURED: Final = Row(Verdict.MISCONFIGURED, Aftermath.PAUSE | Aftermath.RECONNECT)
 _DOUBTFUL: Final = Row(Verdict.TOKEN_DOUBTFUL)
 _RETRY: Final = Row(Verdict.RETRY)
 _RETRY_ELSEWHERE: Final = Row(Verdict.RETRY, Aftermath.RECONNECT)
@@ -62,8 +71,9 @@ ANSWERS: Final[Mapping[tuple[int, str], Row]] = {
     (403, "BadEnvironmentKeyInToken"): _MISCONFIGURED,
     # With a new JWT on a new connection: this one refuses everything from now on.
     (403, "ExpiredProviderToken"): Row(Verdict.RETRY, Aftermath.NEW_TOKEN | Aftermath.RECONNECT),
-    (404, "BadPath"): _MISCONFIGURED,
-    (405, "MethodNotAllowed"): _MISCONFIGURED,
+    # The origin is no APNs; or a token that is none, so that one alone does not stop the lane.
+    (404, "BadPath"): Row(Verdict.MISCONFIGURED),
+    (405, "MethodNotAllowed"): Row(Verdict.MISCONFIGURED),
     # Dead since the answer's timestamp.
     (410, "Unregistered"): Row(Verdict.TOKEN_DEAD),
     (410, "ExpiredToken"): Row(Verdict.TOKEN_DEAD),
@@ -78,20 +88,26 @@ ANSWERS: Final[Mapping[tuple[int, str], Row]] = {
 }
 
 
-def classify(reply: Replied) -> Answer:
-    """What an answer means. Pure, but for the count of unlisted ones."""
+def classify(reply: Replied, *, now: datetime, quota_wait: timedelta) -> Answer:
+    """What an answer means. quota_wait: for a 429 that names no wait; Apple documents no header.
+
+    Pure, but for the count of unlisted ones.
+    """
     if reply.status == 200:
         return ACCEPTED
     refusal = _refusal(reply.body)
     reason = refusal.get("reason")
     reason = reason if isinstance(reason, str) else ""
+    wait = read_retry_after(reply.headers, now=now)
+    if wait is None and reply.status == 429:
+        wait = quota_wait
     row = ANSWERS.get((reply.status, reason))
     if row is None:
-        return unlisted(Provider.APNS, reply.status, reason)
+        return unlisted(Provider.APNS, reply.status, reason, retry_after=wait)
     dead_since = None
     if row.verdict is Verdict.TOKEN_DEAD:
         dead_since = _moment(refusal.get("timestamp"))
-    return Answer(row.verdict, reason, dead_since=dead_since, aftermath=row.aftermath)
+    return Answer(row.verdict, reason, wait, dead_since=dead_since, aftermath=row.aftermath)
 
 
 def _refusal(body: bytes) -> dict[str, Any]:

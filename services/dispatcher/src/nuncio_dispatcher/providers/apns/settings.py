@@ -6,8 +6,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from nuncio_dispatcher.domain.model import Environment
-from nuncio_dispatcher.providers.fields import FileField, Origin, OriginField
-from nuncio_runtime.config import Section
+from nuncio_dispatcher.providers.fields import FileField, LaneSettings, Origin, OriginField
 
 ORIGINS: Final = {
     Environment.PRODUCTION: Origin("api.push.apple.com", 443),
@@ -17,7 +16,7 @@ ORIGINS: Final = {
 Identifier = Annotated[str, Field(pattern=r"^[A-Z0-9]{10}$")]
 
 
-class ApnsSettings(Section):
+class ApnsSettings(LaneSettings):
     """`[apns.production]` or `[apns.sandbox]`: a provider token key of an Apple team."""
 
     team_id: Identifier
@@ -35,16 +34,8 @@ class ApnsSettings(Section):
     origin: OriginField | None = None
     """Where to send to. Default: Apple's host for the environment, port 443."""
 
-    ca_file: FileField | None = None
-    """PEM file with the issuers to trust. Default: the system's."""
-
     connections: Annotated[int, Field(ge=1, le=16)] = 2
     """The most connections to keep; a second one is opened when the first is full."""
-
-    answer_within: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=5))] = timedelta(
-        seconds=20
-    )
-    """How long a written request may stay unanswered."""
 
     idle_after: Annotated[timedelta, Field(gt=timedelta())] = timedelta(minutes=30)
     """How long an unused connection is kept. Apple takes frequent reconnects for an attack."""

@@ -17,7 +17,7 @@ from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
 from nuncio_dispatcher.domain.model import Verdict
-from nuncio_dispatcher.providers.answers import Answer, Own
+from nuncio_dispatcher.providers.answers import Aftermath, Answer, Own
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
 from nuncio_dispatcher.providers.fields import CredentialError, read_file
 from nuncio_runtime.clock import Clock
@@ -100,8 +100,9 @@ class AccessTokens:
         """An endpoint that is unreachable or busy passes; one that says no needs a human."""
         passing = not isinstance(error, RefreshError) or error.retryable
         log.warning("fcm_no_access_token", error=type(error).__name__, passing=passing)
-        verdict = Verdict.RETRY if passing else Verdict.MISCONFIGURED
-        return Answer(verdict, Own.NO_ACCESS)
+        if passing:
+            return Answer(Verdict.RETRY, Own.NO_ACCESS)
+        return Answer(Verdict.MISCONFIGURED, Own.NO_ACCESS, aftermath=Aftermath.PAUSE)
 
 
 def load_account(settings: FcmSettings) -> ServiceAccount:

@@ -1,21 +1,26 @@
 """The FCM lane on the reference transport."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 from urllib.parse import quote
 
-import structlog
-
-from nuncio_dispatcher.domain.model import Message, TargetColumns, Verdict
+from nuncio_dispatcher.domain.model import Message, Platform, Provider, TargetColumns, Verdict
 from nuncio_dispatcher.providers.answers import Aftermath, Answer, Replied
 from nuncio_dispatcher.providers.fcm import payload
 from nuncio_dispatcher.providers.fcm.auth import AccessToken, AccessTokens, ServiceAccount
 from nuncio_dispatcher.providers.fcm.outcomes import classify
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
+from nuncio_dispatcher.providers.gate import WHOLE, Parts
 from nuncio_dispatcher.providers.http import Http, Post
 from nuncio_dispatcher.providers.http_lane import HttpLane, Job
 from nuncio_runtime.clock import Clock
 
-log = structlog.get_logger(__name__)
+PARTS: Final[Mapping[int, Parts]] = {
+    # Behind each stands a key in the Firebase console, which may be wrong by itself.
+    **dict.fromkeys(payload.APPLE, (*WHOLE, "apple")),
+    Platform.WEB: (*WHOLE, "web"),
+}
 
 
 class FcmLane(HttpLane):
@@ -30,7 +35,14 @@ class FcmLane(HttpLane):
         http: Http,
         clock: Clock,
     ) -> None:
-        super().__init__(name, http=http, in_flight=settings.in_flight, clock=clock)
+        super().__init__(
+            name,
+            settings,
+            provider=Provider.FCM,
+            http=http,
+            in_flight=settings.in_flight,
+            clock=clock,
+        )
         self._settings = settings
         self._tokens = AccessTokens(account, ca_file=settings.ca_file, clock=clock)
         project = quote(account.project_id, safe="")
@@ -62,8 +74,7 @@ class FcmLane(HttpLane):
         now, quota_wait = self._clock.now(), self._settings.quota_wait
         answer = classify(reply, now=now, quota_wait=quota_wait)
         if Aftermath.NEW_TOKEN in answer.aftermath and not self._tokens.refuse(token):
-            log.error("fcm_fresh_token_refused", lane=self.name)
-            return answer._replace(verdict=Verdict.MISCONFIGURED)
+            return answer._replace(verdict=Verdict.MISCONFIGURED, aftermath=Aftermath.PAUSE)
         return answer
 
 
@@ -81,6 +92,9 @@ class _FcmJob:
         self._targets = targets
         self._forms = forms
         self._token = token
+
+    def parts(self, row: int) -> Parts | Answer:
+        return PARTS.get(self._targets.platforms[row], WHOLE)
 
     def post(self, row: int) -> Post | Answer:
         form = self._forms[self._targets.platforms[row]]

@@ -23,37 +23,49 @@ from nuncio_dispatcher.providers.answers import (
 GATEWAY_WAIT: Final = timedelta(seconds=30)
 """What the page that comes with a 502 asks for."""
 
+
+class Row(NamedTuple):
+    """One row of a table."""
+
+    verdict: Verdict
+    aftermath: Aftermath = Aftermath.NONE
+
+
+_RETRY: Final = Row(Verdict.RETRY)
+_MISCONFIGURED: Final = Row(Verdict.MISCONFIGURED, Aftermath.PAUSE)
+_MISCONFIGURED_PART: Final = Row(Verdict.MISCONFIGURED, Aftermath.PAUSE_PART)
+
 # FCM's own code, in a detail of type FcmError, decides first: the message may mislead.
-ANSWERS: Final[Mapping[tuple[int, str], Verdict]] = {
+ANSWERS: Final[Mapping[tuple[int, str], Row]] = {
     # A bad payload, unless the details point at the token: see `_points_at_token`.
-    (400, "INVALID_ARGUMENT"): Verdict.REFUSED,
+    (400, "INVALID_ARGUMENT"): Row(Verdict.REFUSED),
     # The APNs or Web Push key in the Firebase console: Android goes on working. Two names.
-    (401, "THIRD_PARTY_AUTH_ERROR"): Verdict.MISCONFIGURED,
-    (401, "APNS_AUTH_ERROR"): Verdict.MISCONFIGURED,
+    (401, "THIRD_PARTY_AUTH_ERROR"): _MISCONFIGURED_PART,
+    (401, "APNS_AUTH_ERROR"): _MISCONFIGURED_PART,
     # A token of another project. Which one it was made for is not stored, and with the wrong
     # service account every token looks so: never dead on sight.
-    (403, "SENDER_ID_MISMATCH"): Verdict.TOKEN_DOUBTFUL,
-    (404, "UNREGISTERED"): Verdict.TOKEN_DEAD,
-    (429, "QUOTA_EXCEEDED"): Verdict.RETRY,
-    (500, "INTERNAL"): Verdict.RETRY,
-    (503, "UNAVAILABLE"): Verdict.RETRY,
+    (403, "SENDER_ID_MISMATCH"): Row(Verdict.TOKEN_DOUBTFUL),
+    (404, "UNREGISTERED"): Row(Verdict.TOKEN_DEAD),
+    (429, "QUOTA_EXCEEDED"): _RETRY,
+    (500, "INTERNAL"): _RETRY,
+    (503, "UNAVAILABLE"): _RETRY,
 }
 
 # Without such a detail it was not FCM that refused, but what stands before it.
-BARE_ANSWERS: Final[Mapping[int, tuple[Verdict, str]]] = {
+BARE_ANSWERS: Final[Mapping[int, tuple[Row, str]]] = {
     # Seen for a payload that is too large.
-    400: (Verdict.REFUSED, "INVALID_ARGUMENT"),
+    400: (Row(Verdict.REFUSED), "INVALID_ARGUMENT"),
     # Our access token; see AccessTokens.refuse.
-    401: (Verdict.RETRY, "UNAUTHENTICATED"),
+    401: (Row(Verdict.RETRY, Aftermath.NEW_TOKEN), "UNAUTHENTICATED"),
     # IAM, or the API is off.
-    403: (Verdict.MISCONFIGURED, "PERMISSION_DENIED"),
+    403: (_MISCONFIGURED, "PERMISSION_DENIED"),
     # A wrong project or path, not a dead token.
-    404: (Verdict.MISCONFIGURED, "NOT_FOUND"),
-    429: (Verdict.RETRY, "RESOURCE_EXHAUSTED"),
-    500: (Verdict.RETRY, "INTERNAL"),
-    502: (Verdict.RETRY, "BAD_GATEWAY"),
-    503: (Verdict.RETRY, "UNAVAILABLE"),
-    504: (Verdict.RETRY, "GATEWAY_TIMEOUT"),
+    404: (_MISCONFIGURED, "NOT_FOUND"),
+    429: (_RETRY, "RESOURCE_EXHAUSTED"),
+    500: (_RETRY, "INTERNAL"),
+    502: (_RETRY, "BAD_GATEWAY"),
+    503: (_RETRY, "UNAVAILABLE"),
+    504: (_RETRY, "GATEWAY_TIMEOUT"),
 }
 
 # What APNs said to FCM, in a detail of type ApnsError, where FCM's code is INVALID_ARGUMENT.
@@ -82,27 +94,27 @@ def classify(reply: Replied, *, now: datetime, quota_wait: timedelta) -> Answer:
         return ACCEPTED
     refusal = read_refusal(reply.body)
     wait = _wait(reply, now=now, quota_wait=quota_wait)
-    if refusal.code and refusal.code != "UNSPECIFIED_ERROR":
+    if refusal.code:
         return _coded(reply.status, refusal, wait)
     if _points_at_token(refusal):
         return Answer(Verdict.TOKEN_DEAD, "INVALID_ARGUMENT")
     if reply.status not in BARE_ANSWERS:
         return unlisted(Provider.FCM, reply.status, retry_after=wait)
-    verdict, reason = BARE_ANSWERS[reply.status]
-    aftermath = Aftermath.NEW_TOKEN if reply.status == 401 else Aftermath.NONE
-    return Answer(verdict, reason, wait, aftermath=aftermath)
+    row, reason = BARE_ANSWERS[reply.status]
+    return Answer(row.verdict, reason, wait, aftermath=row.aftermath)
 
 
 def _coded(status: int, refusal: Refusal, wait: timedelta | None) -> Answer:
-    verdict = ANSWERS.get((status, refusal.code))
-    if verdict is None:
+    row = ANSWERS.get((status, refusal.code))
+    if row is None:
+        # UNSPECIFIED_ERROR, too: it says no more than the status.
         return unlisted(Provider.FCM, status, refusal.code, retry_after=wait)
     if refusal.code == "INVALID_ARGUMENT":
         if refusal.apns in APNS_ANSWERS:
             return Answer(APNS_ANSWERS[refusal.apns], refusal.apns[1])
         if _points_at_token(refusal):
-            verdict = Verdict.TOKEN_DEAD
-    return Answer(verdict, refusal.code, wait)
+            return Answer(Verdict.TOKEN_DEAD, refusal.code)
+    return Answer(row.verdict, refusal.code, wait, aftermath=row.aftermath)
 
 
 def _points_at_token(refusal: Refusal) -> bool:

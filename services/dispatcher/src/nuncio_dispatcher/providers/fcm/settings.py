@@ -5,13 +5,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from nuncio_dispatcher.providers.fields import FileField, Origin, OriginField
-from nuncio_runtime.config import Section
+from nuncio_dispatcher.providers.fields import FileField, LaneSettings, Origin, OriginField
 
 ORIGIN: Final = Origin("fcm.googleapis.com", 443)
 
 
-class FcmSettings(Section):
+class FcmSettings(LaneSettings):
     """`[fcm]`: a service account of the app's Firebase project."""
 
     service_account_file: FileField
@@ -30,8 +29,3 @@ class FcmSettings(Section):
         timedelta(seconds=20)
     )
     """How long a request may take. Google advises 10 seconds or more."""
-
-    quota_wait: Annotated[timedelta, Field(ge=timedelta(), le=timedelta(days=1))] = timedelta(
-        minutes=1
-    )
-    """The wait after a 429 that names none. Google advises one minute."""

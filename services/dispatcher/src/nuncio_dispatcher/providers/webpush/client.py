@@ -2,13 +2,20 @@
 
 from datetime import datetime
 
-from nuncio_dispatcher.domain.model import Message, TargetColumns, Verdict, WebPushToken
+from nuncio_dispatcher.domain.model import (
+    Message,
+    Provider,
+    TargetColumns,
+    Verdict,
+    WebPushToken,
+)
 from nuncio_dispatcher.providers.answers import Answer, Own, Replied
+from nuncio_dispatcher.providers.gate import WHOLE, Parts
 from nuncio_dispatcher.providers.http import Http, Post
 from nuncio_dispatcher.providers.http_lane import HttpLane, Job
 from nuncio_dispatcher.providers.webpush import payload
 from nuncio_dispatcher.providers.webpush.auth import VapidTokens
-from nuncio_dispatcher.providers.webpush.endpoints import vet
+from nuncio_dispatcher.providers.webpush.endpoints import Endpoint, vet
 from nuncio_dispatcher.providers.webpush.outcomes import KeyMatch, classify
 from nuncio_dispatcher.providers.webpush.settings import WebPushSettings
 from nuncio_runtime.clock import Clock
@@ -26,7 +33,14 @@ class WebPushLane(HttpLane):
         http: Http,
         clock: Clock,
     ) -> None:
-        super().__init__(name, http=http, in_flight=settings.in_flight, clock=clock)
+        super().__init__(
+            name,
+            settings,
+            provider=Provider.WEB_PUSH,
+            http=http,
+            in_flight=settings.in_flight,
+            clock=clock,
+        )
         self._settings = settings
         self._tokens = tokens
 
@@ -36,11 +50,14 @@ class WebPushLane(HttpLane):
         form = payload.render(message, now=self._clock.now(), expires_at=expires_at)
         return _WebPushJob(self, targets, form)
 
-    def post_for(self, token: WebPushToken, form: payload.Form) -> Post | Answer:
+    def endpoint(self, token: WebPushToken) -> Endpoint | None:
+        """Where a subscription's messages go; None when nothing may be sent there."""
+        return vet(token.reveal(), allowed=self._settings.allowed_origins)
+
+    def post_for(
+        self, token: WebPushToken, endpoint: Endpoint, form: payload.Form
+    ) -> Post | Answer:
         """The request for a subscription, or why there is none."""
-        endpoint = vet(token.reveal(), allowed=self._settings.allowed_origins)
-        if endpoint is None:
-            return Answer(Verdict.TOKEN_DOUBTFUL, Own.ENDPOINT_NOT_ALLOWED)
         body = payload.encrypt(form.plaintext, token)
         if body is None:
             return Answer(Verdict.TOKEN_DOUBTFUL, Own.BAD_SUBSCRIPTION_KEYS)
@@ -50,7 +67,12 @@ class WebPushLane(HttpLane):
 
     def read(self, token: WebPushToken, reply: Replied) -> Answer:
         """What an answer for a subscription means."""
-        return classify(reply, key=self._key_match(token), now=self._clock.now())
+        return classify(
+            reply,
+            key=self._key_match(token),
+            now=self._clock.now(),
+            quota_wait=self._settings.quota_wait,
+        )
 
     def _key_match(self, token: WebPushToken) -> KeyMatch:
         ours = self._settings.key_id
@@ -66,9 +88,18 @@ class _WebPushJob:
         self._lane = lane
         self._targets = targets
         self._form = form
+        self._endpoints: dict[int, Endpoint] = {}  # of rows between `parts` and `post`
+
+    def parts(self, row: int) -> Parts | Answer:
+        """Push services refuse a credential each for itself."""
+        endpoint = self._lane.endpoint(self._token(row))
+        if endpoint is None:
+            return Answer(Verdict.TOKEN_DOUBTFUL, Own.ENDPOINT_NOT_ALLOWED)
+        self._endpoints[row] = endpoint
+        return (*WHOLE, endpoint.origin)
 
     def post(self, row: int) -> Post | Answer:
-        return self._lane.post_for(self._token(row), self._form)
+        return self._lane.post_for(self._token(row), self._endpoints.pop(row), self._form)
 
     def read(self, row: int, reply: Replied) -> Answer:
         return self._lane.read(self._token(row), reply)

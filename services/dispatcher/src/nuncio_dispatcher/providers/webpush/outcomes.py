@@ -6,7 +6,7 @@ Push as others have seen them.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ import orjson
 from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_dispatcher.providers.answers import (
     ACCEPTED,
+    Aftermath,
     Answer,
     Own,
     Replied,
@@ -33,10 +34,12 @@ class KeyMatch(Enum):
 
 
 class Fault(Enum):
-    """Verdicts that depend on the subscription's key."""
+    """What is wrong with our authorization; some of it depends on the subscription's key."""
 
+    OURS = auto()
+    """The authorization itself, whatever the subscription."""
     VAPID = auto()
-    """Something about our authorization; perhaps the key."""
+    """Something about it; perhaps the key."""
     KEY = auto()
     """The key, for certain."""
 
@@ -71,13 +74,13 @@ APPLE: Final[Mapping[tuple[int, str], Meaning]] = {
     (400, "VapidPkHashMismatch"): Fault.KEY,
     (403, "VapidPkHashMismatch"): Fault.KEY,
     (400, "IdleTimeout"): Verdict.RETRY,
-    (400, "BadAuthorizationHeader"): Verdict.MISCONFIGURED,
-    (400, "BadJwtToken"): Verdict.MISCONFIGURED,
-    (400, "BadVapidPublicKey"): Verdict.MISCONFIGURED,
-    (403, "BadAuthorizationHeader"): Verdict.MISCONFIGURED,
+    (400, "BadAuthorizationHeader"): Fault.OURS,
+    (400, "BadJwtToken"): Fault.OURS,
+    (400, "BadVapidPublicKey"): Fault.OURS,
+    (403, "BadAuthorizationHeader"): Fault.OURS,
     # Also for a subject that does not exist, such as mailto:x@localhost.
-    (403, "BadJwtToken"): Verdict.MISCONFIGURED,
-    (403, "BadVapidPublicKey"): Verdict.MISCONFIGURED,
+    (403, "BadJwtToken"): Fault.OURS,
+    (403, "BadVapidPublicKey"): Fault.OURS,
     # The endpoint is none: not the answer for a subscription that was once good.
     (404, "BadPath"): Verdict.TOKEN_DOUBTFUL,
     (405, "MethodNotAllowed"): Verdict.REFUSED,
@@ -123,10 +126,10 @@ class Text(NamedTuple):
     meaning: Meaning
 
 
-# Chrome and Edge: plain text, or X-WNS-Error-Description. The first that fits counts.
+# All but Safari, in plain text, X-WNS-Error-Description or JSON. The first that fits counts.
 TEXTS: Final = (
     # Not the subscription but the sender is gone.
-    Text(frozenset({410}), "domain blocked", "DOMAIN_BLOCKED", Verdict.MISCONFIGURED),
+    Text(frozenset({410}), "domain blocked", "DOMAIN_BLOCKED", Fault.OURS),
     # Seen to heal after about a day, so never dead on sight.
     Text(
         frozenset({401, 403}),
@@ -140,30 +143,49 @@ TEXTS: Final = (
 )
 
 
-def classify(reply: Replied, *, key: KeyMatch, now: datetime) -> Answer:
-    """What an answer means. Pure, but for the count of unlisted ones."""
+def classify(reply: Replied, *, key: KeyMatch, now: datetime, quota_wait: timedelta) -> Answer:
+    """What an answer means. quota_wait: for a 406 or 429 that names no wait.
+
+    Pure, but for the count of unlisted ones.
+    """
     status = reply.status
     if 200 <= status < 300:
         return ACCEPTED  # 201 by the RFC; 202 with receipts, 200 from WNS
     if 300 <= status < 400:
         return Answer(Verdict.REFUSED, Own.REDIRECTED)
     wait = read_retry_after(reply.headers, now=now)
-    found = _by_text(reply) or _by_body(reply)
+    if wait is None and status in (406, 429):
+        wait = quota_wait
+    refusal = _refusal(reply.body)
+    found = _by_reason(status, refusal) or _by_text(reply) or _by_errno(refusal)
     if found is None:
         if status not in STATUSES:
             return unlisted(Provider.WEB_PUSH, status, retry_after=wait)
         found = STATUSES[status], f"HTTP_{status}"
     meaning, reason = found
-    return Answer(_verdict(meaning, key), reason, wait)
+    # Which key a subscription is of is what its client says, so VAPID and KEY do not pause alone.
+    aftermath = Aftermath.PAUSE_PART if meaning is Fault.OURS else Aftermath.NONE
+    return Answer(_verdict(meaning, key), reason, wait, aftermath=aftermath)
 
 
 def _verdict(meaning: Meaning, key: KeyMatch) -> Verdict:
     """A subscription of another key is its own trouble; our key refused is everyone's."""
+    if meaning is Verdict.TOKEN_DEAD and key is KeyMatch.OTHER:
+        return Verdict.TOKEN_DOUBTFUL  # perhaps only because of the key
     if isinstance(meaning, Verdict):
         return meaning
+    if meaning is Fault.OURS:
+        return Verdict.MISCONFIGURED
     if key is KeyMatch.OTHER or (meaning is Fault.KEY and key is KeyMatch.UNKNOWN):
         return Verdict.TOKEN_DOUBTFUL
     return Verdict.MISCONFIGURED
+
+
+def _by_reason(status: int, refusal: Mapping[str, Any]) -> tuple[Meaning, str] | None:
+    reason = refusal.get("reason")
+    if isinstance(reason, str) and (status, reason) in APPLE:
+        return APPLE[status, reason], reason
+    return None
 
 
 def _by_text(reply: Replied) -> tuple[Meaning, str] | None:
@@ -175,11 +197,7 @@ def _by_text(reply: Replied) -> tuple[Meaning, str] | None:
     return None
 
 
-def _by_body(reply: Replied) -> tuple[Meaning, str] | None:
-    refusal = _refusal(reply.body)
-    reason = refusal.get("reason")
-    if isinstance(reason, str) and (reply.status, reason) in APPLE:
-        return APPLE[reply.status, reason], reason
+def _by_errno(refusal: Mapping[str, Any]) -> tuple[Meaning, str] | None:
     errno = refusal.get("errno")
     if isinstance(errno, int) and errno in MOZILLA:
         return MOZILLA[errno], f"ERRNO_{errno}"

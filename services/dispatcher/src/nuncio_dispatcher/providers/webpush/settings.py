@@ -1,15 +1,13 @@
 """A Web Push credential, as its section in the app's file says it."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
 
-from nuncio_dispatcher.providers.fields import FileField, OriginField
-from nuncio_runtime.config import Section
+from nuncio_dispatcher.providers.fields import FileField, LaneSettings, OriginField
 
 
-class WebPushSettings(Section):
+class WebPushSettings(LaneSettings):
     """`[web_push]`: the VAPID key pair that the app's subscriptions are made with."""
 
     private_key_file: FileField
@@ -25,13 +23,5 @@ class WebPushSettings(Section):
     """Besides the known push services; these may have private addresses. For development, and for
     push services of one's own."""
 
-    ca_file: FileField | None = None
-    """PEM file with the issuers to trust. Default: the system's."""
-
     in_flight: Annotated[int, Field(ge=1, le=1_000)] = 100
     """Requests at a time, over all push services."""
-
-    answer_within: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(minutes=5))] = timedelta(
-        seconds=20
-    )
-    """How long a request may take."""

@@ -42,8 +42,12 @@ CREATE TABLE shard (
 
 CREATE INDEX shard_due ON shard (due_at) WHERE state < 3;
 
+-- A shard that is done keeps the time when it was left last: what may be forgotten comes first.
+CREATE INDEX shard_done ON shard (due_at) WHERE state = 3;
+
 -- A page of targets: one row with packed columns, whatever the number of targets. Tokens are never
 -- among them. kind: 1 first, 2 follow_up. state: 1 waiting for due_at, 2 intent, 3 closed.
+-- in_doubt: an attempt of these targets went unanswered.
 -- installation_ids, token_refs: 16 bytes per target. platforms, providers, verdicts: one byte.
 -- reasons: two bytes, little-endian, index into reason_names. sent_at, dead_since: eight bytes,
 -- little-endian microseconds since 1970 UTC, 0 for none; empty when all are 0.
@@ -53,8 +57,9 @@ CREATE TABLE page (
     page_no integer NOT NULL,
     kind smallint NOT NULL,
     state smallint NOT NULL,
-    tries smallint NOT NULL,
+    tries integer NOT NULL,
     sent_before boolean NOT NULL,
+    in_doubt boolean NOT NULL,
     due_at timestamptz,
     opened_at timestamptz,
     closed_at timestamptz,
