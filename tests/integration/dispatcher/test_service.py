@@ -138,9 +138,10 @@ async def test_a_client_ref_with_other_content_is_refused(stub: Stub) -> None:
             "APP_NOT_FOUND",
         ),
         (order(expression="platform ="), Kind.INVALID_ARGUMENT, "AUDIENCE_INVALID"),
+        (order(expression='segment("nowhere")'), Kind.NOT_FOUND, "SEGMENT_NOT_FOUND"),
         (order(title="x" * 900, purpose="Not So"), Kind.INVALID_ARGUMENT, "INVALID_FIELD"),
     ],
-    ids=["app", "app of named users", "expression", "purpose"],
+    ids=["app", "app of named users", "expression", "segment", "purpose"],
 )
 async def test_a_wrong_order_is_refused_with_its_reason(
     stub: Stub, wanted: pb.CreateDispatchRequest, kind: Kind, reason: str

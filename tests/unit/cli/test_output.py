@@ -52,7 +52,12 @@ def test_watching_gives_up_at_once_when_no_dispatcher_was_ever_there() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("tokens", "show", "--json"), ("bench", "--repeat", "0", "--json", "-"), ("nope", "--json")],
+    [
+        ("tokens", "show", "--json"),
+        ("send", "--app", "x", "--audience", "all()", "--json"),
+        ("bench", "--repeat", "0", "--json", "-"),
+        ("nope", "--json"),
+    ],
 )
 def test_wrong_usage_is_json_where_json_is_asked_for(arguments: tuple[str, ...]) -> None:
     done = nuncio(*arguments)

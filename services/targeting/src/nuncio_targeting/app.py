@@ -56,7 +56,7 @@ async def run(
                     pb.DESCRIPTOR.services_by_name["TargetingService"],
                 )
             ],
-            checks={"database": partial(is_reachable, pool)},
+            checks={"postgres": partial(is_reachable, pool)},
             stop=stop,
             started=started,
         )

@@ -65,6 +65,8 @@ def send(
     Examples: `nuncio send --app shop --audience 'topics:"news"' --title Hello --wait`,
     `nuncio send --app shop --user u-17 --title "Your parcel is here" --ref parcel-4711`.
     """
+    if not (title or body or entry):
+        raise typer.BadParameter("give one of --title, --body and --entry")
     message = Message(
         title=title,
         body=body,

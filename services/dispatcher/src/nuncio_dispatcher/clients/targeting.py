@@ -46,6 +46,10 @@ class GrpcTargeting:
         left = min(self._timeout, remaining(default=self._timeout))
         with faults_of(SERVICE):
             response = await self._stub.ValidateAudience(request, timeout=left)
+            if response.problems:
+                # As an error it has a reason of its own, such as SEGMENT_NOT_FOUND; as data none.
+                refused = pb.ExplainAudienceRequest(app_id=app_id, audience=_audience(audience))
+                await self._stub.ExplainAudience(refused, timeout=left)
         if response.problems:
             raise _audience_invalid(response.problems[0])
 
