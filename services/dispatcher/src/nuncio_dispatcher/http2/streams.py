@@ -1,0 +1,69 @@
+"""What is kept of a stream that is more than an open request: half a body, half an answer."""
+
+from collections.abc import Mapping
+
+from nuncio_dispatcher.http2.exchange import BODY_KEPT
+from nuncio_dispatcher.http2.frames import Code, StreamFault
+
+
+class HalfWritten:
+    """A request whose body is not wholly written: the windows or the frame size did not let it."""
+
+    __slots__ = ("body", "sent", "window")
+
+    def __init__(self, body: bytes, *, window: int) -> None:
+        self.body = body
+        self.sent = 0
+        self.window = window  # of the stream; may be negative after a change of SETTINGS
+
+    def next_piece(self, *, window: int, largest: int) -> bytes:
+        """What may be written now, given the connection's window; counts as written."""
+        size = max(0, min(window, self.window, largest))
+        piece = self.body[self.sent : self.sent + size]
+        self.sent += len(piece)
+        self.window -= len(piece)
+        return piece
+
+    def is_whole(self) -> bool:
+        """Whether nothing is left to write."""
+        return self.sent == len(self.body)
+
+
+class HalfRead:
+    """An answer whose status is known, and of which more will come."""
+
+    __slots__ = ("body", "headers", "length", "size", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        """Raises StreamFault for a content-length that is none."""
+        self.status = status
+        self.headers = headers
+        self.length = _content_length(headers)
+        self.size = 0
+        self.body = b""
+
+    def add(self, data: bytes) -> bool:
+        """Take a piece of the body. False: that is as much as we read.
+
+        Raises StreamFault when it is more than content-length says.
+        """
+        self.size += len(data)
+        if self.length is not None and self.size > self.length:
+            raise StreamFault(Code.PROTOCOL_ERROR, "a body is as long as content-length says")
+        if len(self.body) < BODY_KEPT:
+            self.body += data[: BODY_KEPT - len(self.body)]
+        return self.size <= BODY_KEPT
+
+    def end(self) -> None:
+        """The body is whole. Raises StreamFault when it is less than content-length says."""
+        if self.length is not None and self.size != self.length:
+            raise StreamFault(Code.PROTOCOL_ERROR, "a body is as long as content-length says")
+
+
+def _content_length(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("content-length")
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or len(value) > len(str(2**63)):
+        raise StreamFault(Code.PROTOCOL_ERROR, "content-length is a number")
+    return int(value)
