@@ -12,11 +12,13 @@ class MemoryTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.out = bytearray()
+        self.writes = 0
         self.closed = False
         self.written = asyncio.Event()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.out += data
+        self.writes += 1
         self.written.set()
 
     def is_closing(self) -> bool:
@@ -36,9 +38,13 @@ class Talk:
         self.answers = list(answers)
         self.stream_limit = stream_limit
         self.requests: list[Request] = []
+        self.pings = True
         self.after: Callable[[], None] = lambda: None
 
     def answer(self, request: Request) -> Answer:
         self.requests.append(request)
         self.after()
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def answers_ping(self) -> bool:
+        return self.pings

@@ -7,12 +7,21 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from nuncio_simulator.apns import SUFFIXES
 from nuncio_simulator.apns_auth import ApnsVisit
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName
 from nuncio_simulator.provider import Result
 from nuncio_simulator.tokens import Known
-from nuncio_simulator.wire import Request
-from tests.unit.simulator.world import DEAD, SLOW, THROTTLED, TOPICS, World, post
+from nuncio_simulator.wire import GoAway, Request
+from tests.unit.simulator.world import (
+    DEAD,
+    OTHER_KEY_ID,
+    SLOW,
+    THROTTLED,
+    TOPICS,
+    World,
+    post,
+)
 
 BODY = b'{"aps":{"alert":"hello"}}'
 UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -64,6 +73,15 @@ def test_an_apns_id_is_made_when_there_is_none(world: World) -> None:
         ({"apns_priority": b"9"}, 400, "BadPriority"),
         ({"apns_push_type": b"background"}, 400, "BadPriority"),
         ({"apns_push_type": b"background", "apns_priority": b"10"}, 400, "BadPriority"),
+        (
+            {
+                "apns_push_type": b"location",
+                "apns_topic": TOPICS[0].encode() + b".location-query",
+                "apns_priority": b"1",
+            },
+            400,
+            "BadPriority",
+        ),
         ({"apns_push_type": b"shout"}, 400, "InvalidPushType"),
         ({"apns_push_type": b"voip"}, 400, "InvalidPushType"),
         ({"authorization": None}, 403, "MissingProviderToken"),
@@ -99,7 +117,7 @@ def test_headers_that_agree_are_accepted(world: World, changes: dict[str, bytes 
     [
         ("/3/device/", "MissingDeviceToken"),
         ("/3/device/" + "ab" * 32, "BadDeviceToken"),
-        ("/4/broadcasts/apps/x", "BadPath"),
+        ("/4/elsewhere", "BadPath"),
     ],
 )
 def test_a_path_without_a_token_of_ours_is_refused(world: World, path: str, reason: str) -> None:
@@ -202,6 +220,58 @@ def test_a_jwt_by_another_key_is_refused(world: World) -> None:
     stranger = World()
     result = send(world, alert(world, token, authorization=stranger.bearer()))
     assert result.reason == "InvalidProviderToken"
+
+
+def test_another_key_of_the_team_needs_another_connection(world: World) -> None:
+    token, visit = world.mint(ProviderName.APNS), world.apns.open()
+    assert send(world, alert(world, token), visit).reason == ""
+    other = alert(world, token, authorization=world.bearer(key_id=OTHER_KEY_ID))
+    assert send(world, other, visit).reason == "UnrelatedKeyIdInToken"
+    assert send(world, other).reason == ""
+
+
+def test_a_key_of_the_other_environment_is_named_so() -> None:
+    world = World(elsewhere=frozenset({OTHER_KEY_ID}))
+    token = world.mint(ProviderName.APNS)
+    request = alert(world, token, authorization=world.bearer(key_id=OTHER_KEY_ID))
+    result = send(world, request)
+    assert (result.reply.status, result.reason) == (403, "BadEnvironmentKeyInToken")
+
+
+def test_too_many_bad_tokens_end_the_connection() -> None:
+    world = World(bad_tokens=2)
+    visit = world.apns.open()
+    request = alert(world, world.mint(ProviderName.APNS))
+    bad = request._replace(path=b"/3/device/" + b"ab" * 32)
+    results = [send(world, bad, visit), send(world, request, visit), send(world, bad, visit)]
+    assert [result.goaway for result in results] == [None, None, GoAway()]
+
+
+def test_a_death_may_be_known_late() -> None:
+    world = World(fuzzy_seconds=60)
+    token = world.mint(ProviderName.APNS)
+    died = world.clock() - 10
+    world.population.kill(token, died, fuzzy_seconds=30)
+    fated = world.mint(ProviderName.APNS, DEAD)
+    assert [send(world, alert(world, t)).reason for t in (token, fated)] == ["", ""]
+    world.clock.now += 30
+    reply = send(world, alert(world, token)).reply
+    assert orjson.loads(reply.body)["timestamp"] == int(died * 1_000)
+    assert send(world, alert(world, fated)).reason == ""
+    world.clock.now += 30
+    assert send(world, alert(world, fated)).reason == "Unregistered"
+
+
+@pytest.mark.parametrize("push_type", sorted(SUFFIXES))
+def test_every_push_type_has_its_topic(world: World, push_type: bytes) -> None:
+    topic = TOPICS[0].encode() + SUFFIXES[push_type]
+    priority = b"5" if push_type in {b"background", b"location"} else b"10"
+    token = world.mint(ProviderName.APNS)
+    options = {"apns_push_type": push_type, "apns_priority": priority}
+    assert send(world, alert(world, token, apns_topic=topic, **options)).reason == ""
+    wrong = TOPICS[0].encode() + (b".voip" if push_type != b"voip" else b".voip-ptt")
+    result = send(world, alert(world, token, apns_topic=wrong, **options))
+    assert result.reason == "InvalidPushType"
 
 
 def test_an_expired_jwt_wedges_the_connection(world: World) -> None:

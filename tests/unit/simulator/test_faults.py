@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 import pytest
 
-from nuncio_simulator.contract import Fault, FaultKind, Platform, ProviderName
+from nuncio_simulator.contract import Fault, FaultKind, Malformation, Platform, ProviderName
 from nuncio_simulator.faults import Faults
-from nuncio_simulator.front import Front
+from nuncio_simulator.front import TRAILER, Front
 from nuncio_simulator.ledger import Ledger
 from nuncio_simulator.provider import Visit
-from nuncio_simulator.wire import Answer, GoAway
+from nuncio_simulator.wire import Answer, Form, GoAway
 from tests.unit.simulator.world import ManualClock, World, post
 
 APNS = ProviderName.APNS
@@ -85,6 +85,39 @@ def test_goaway_waits_for_its_stream_on_each_connection() -> None:
     assert script.hits(2) == 0
 
 
+def test_goaway_leaves_requests_unprocessed_before_it() -> None:
+    script, visit = Script(), Visit(1)
+    script.put(kind=FaultKind.GOAWAY, after_streams=2, unprocessed=3, count=1)
+    strikes = [script.faults.pick(APNS, None, visit) for _ in range(6)]
+    assert [strike and strike.final for strike in strikes] == [None, None, False, False, True, None]
+
+
+def test_goaway_without_a_count_comes_on_every_connection() -> None:
+    script = Script()
+    script.put(kind=FaultKind.GOAWAY, after_streams=2)
+    for _ in range(3):
+        visit = Visit(1)
+        assert [script.hits(1, visit) for _ in range(2)] == [0, 1]
+
+
+def test_a_silence_of_pings_hits_no_request() -> None:
+    script = Script()
+    assert not script.faults.silence_ping(APNS)
+    script.put(kind=FaultKind.PING_SILENCE, count=1)
+    assert script.hits(3) == 0
+    assert script.faults.silence_ping(APNS)
+    assert not script.faults.silence_ping(APNS)
+
+
+def test_providers_without_a_fault_are_not_looked_at() -> None:
+    script = Script()
+    fault_id = script.put()
+    assert script.faults.concern(APNS)
+    assert not script.faults.concern(ProviderName.FCM)
+    script.faults.clear(fault_id)
+    assert not script.faults.concern(APNS)
+
+
 class TestFront:
     """What the script makes of an answer."""
 
@@ -144,3 +177,80 @@ class TestFront:
         self.answer(world, ledger, kind=FaultKind.CREDENTIAL)
         [count] = ledger.view(APNS, detail=True).answers
         assert (count.status, count.reason, count.count) == (403, "InvalidProviderToken", 1)
+
+    def test_a_shutdown_is_told_and_then_carried_out(self, world: World) -> None:
+        answer = self.answer(world, Ledger(), kind=FaultKind.SHUTDOWN)
+        assert answer.reply is not None
+        assert (answer.reply.status, answer.reply.body) == (503, b'{"reason":"Shutdown"}')
+        assert answer.goaway == GoAway(debug=b'{"reason":"Shutdown"}')
+
+    def test_a_provider_that_has_had_enough_ends_the_connection(self) -> None:
+        world, ledger = World(bad_tokens=1), Ledger()
+        front = Front(world.apns, faults=Script().faults, ledger=ledger)
+        headers = {b"authorization": world.bearer(), b"apns-topic": b"com.example.one"}
+        answer = front.answer(post("/3/device/" + "ab" * 32, headers, b'{"aps":{}}'))
+        assert answer.reply is not None
+        assert (answer.reply.status, answer.goaway) == (400, GoAway())
+
+    def test_goaway_may_say_anything(self, world: World) -> None:
+        options = {"goaway_code": 11, "debug": "too_many_pings"}
+        answer = self.answer(world, Ledger(), kind=FaultKind.GOAWAY, **options)
+        assert answer.goaway == GoAway(11, b"too_many_pings")
+
+    def test_a_refusal_may_be_oversized_late_or_never_end(self, world: World) -> None:
+        oversized = self.answer(world, Ledger(), kind=FaultKind.OVERSIZED, body_bytes=5_000)
+        assert oversized.reply is not None
+        assert len(oversized.reply.body) == 5_000
+        assert orjson.loads(oversized.reply.body) == {"reason": "TooManyRequests"}
+        late = self.answer(world, Ledger(), kind=FaultKind.ANSWER, delay_ms=5_000)
+        assert late.delay == 5
+        assert self.answer(world, Ledger(), kind=FaultKind.STALL).form == Form(stall=True)
+
+    @pytest.mark.parametrize(
+        ("kind", "form"),
+        [
+            (FaultKind.INFORMATIONAL, Form(informational=True)),
+            (FaultKind.TRAILERS, Form(trailers=TRAILER)),
+            (FaultKind.PADDING, Form(padding=16)),
+            (FaultKind.SPLIT, Form(split=True)),
+        ],
+    )
+    def test_the_true_answer_may_be_laid_out_otherwise(
+        self, world: World, kind: FaultKind, form: Form
+    ) -> None:
+        ledger = Ledger()
+        answer = self.answer(world, ledger, kind=kind)
+        assert answer.form == form
+        assert ledger.view(APNS, detail=False).accepted == 1
+
+    @pytest.mark.parametrize("after_accept", [False, True])
+    def test_what_is_malformed_stands_for_an_answer(self, world: World, after_accept: bool) -> None:
+        ledger = Ledger()
+        answer = self.answer(world, ledger, kind=FaultKind.MALFORMED, after_accept=after_accept)
+        assert answer == Answer(None, malformed=Malformation.BAD_FRAME_SIZE)
+        assert ledger.summary(APNS).accepted == after_accept
+
+    def test_what_is_only_unknown_precedes_the_true_answer(self, world: World) -> None:
+        kind = Malformation.UNKNOWN_FRAME
+        answer = self.answer(world, Ledger(), kind=FaultKind.MALFORMED, malformation=kind)
+        assert answer.reply is not None
+        assert answer.malformed is kind
+
+    def test_settings_change_while_the_connection_runs(self, world: World) -> None:
+        script = Script()
+        changed = {"max_concurrent_streams": 3, "max_frame_size": 20_000}
+        script.put(kind=FaultKind.SETTINGS, settings=changed, count=1)
+        front = Front(world.apns, faults=script.faults, ledger=Ledger())
+        headers = {b"authorization": world.bearer(), b"apns-topic": b"com.example.one"}
+        request = post(f"/3/device/{world.mint(APNS).text}", headers, b'{"aps":{}}')
+        assert front.answer(request).settings == {5: 20_000}
+        assert front.stream_limit == 3
+        assert front.answer(request).settings is None
+        assert front.stream_limit == 3
+
+    def test_pings_are_answered_unless_the_script_forbids(self, world: World) -> None:
+        script = Script()
+        front = Front(world.apns, faults=script.faults, ledger=Ledger())
+        assert front.answers_ping()
+        script.put(kind=FaultKind.PING_SILENCE)
+        assert not front.answers_ping()

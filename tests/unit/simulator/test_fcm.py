@@ -147,6 +147,85 @@ def test_a_message_against_the_schema_is_refused(
     assert fields == [field or fields[0]]
 
 
+@pytest.mark.parametrize(
+    ("condition", "good"),
+    [
+        ("'a' in topics", True),
+        ("'a' in topics && ('b' in topics || !('c' in topics))", True),
+        ("!'a' in topics||'b' in topics", True),
+        (" && ".join(f"'t{number}' in topics" for number in range(5)), True),
+        (" && ".join(f"'t{number}' in topics" for number in range(6)), False),
+        ("", False),
+        ("a in topics", False),
+        ("'a' in topic", False),
+        ("'a b' in topics", False),
+        ("'a' in topics 'b' in topics", False),
+        ("'a' in topics &&", False),
+        ("('a' in topics", False),
+        ("'a' in topics)", False),
+        ("()", False),
+        ("'a' in topics & 'b' in topics", False),
+        ("(" * 40 + "'a' in topics" + ")" * 40, False),
+    ],
+)
+def test_a_condition_names_up_to_five_topics(world: World, condition: str, good: bool) -> None:
+    result = send(world, {"condition": condition})
+    assert result.reply.status == (200 if good else 400)
+
+
+def test_a_fid_is_a_target_too(world: World) -> None:
+    token = world.mint(ProviderName.FCM)
+    assert send(world, {"fid": token.text}).token == token.text
+    assert send(world, {"fid": "made-up"}).reason == "INVALID_TOKEN"
+
+
+def test_the_projects_minute_begins_with_its_first_message_and_counts_refusals() -> None:
+    world = World(per_minute=3)
+    world.clock.now += 17
+    token = world.mint(ProviderName.FCM)
+    reasons = [
+        send(world, message).reason
+        for message in ({"token": token.text}, {}, {"token": "made-up"}, {"token": token.text})
+    ]
+    assert reasons == ["", "INVALID_ARGUMENT", "INVALID_TOKEN", "QUOTA_EXCEEDED"]
+    world.clock.now += 40
+    refused = send(world, {"token": token.text})
+    assert (refused.reply.status, dict(refused.reply.headers)[b"retry-after"]) == (429, b"21")
+    [_, quota] = error_of(refused)["details"]
+    assert quota["violations"][0]["subject"] == "project"
+    world.clock.now += 20
+    assert send(world, {"token": token.text}).reason == ""
+
+
+@pytest.mark.parametrize("wait", [7, "Fri, 31 Dec 1999 23:59:59 GMT", None])
+@pytest.mark.parametrize("subject", ["project", "device", "topic"])
+def test_a_quota_failure_may_say_when_to_come_back(
+    world: World, subject: str, wait: int | str | None
+) -> None:
+    name = {"project": "", "device": "DEVICE_", "topic": "TOPIC_"}[subject] + "QUOTA_EXCEEDED"
+    fault = Fault(
+        provider=ProviderName.FCM, kind=FaultKind.RETRY_AFTER, reason=name, retry_after=wait
+    )
+    result = world.fcm.refuse(fault, None)
+    assert error_of(result)["details"][1]["violations"][0]["subject"] == subject
+    expected = None if wait is None else str(wait).encode()
+    assert dict(result.reply.headers).get(b"retry-after") == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("APNS_AUTH_ERROR", 401), ("UNSPECIFIED_ERROR", 500)]
+)
+def test_what_firebase_lists_can_be_scripted_too(world: World, reason: str, status: int) -> None:
+    fault = Fault(provider=ProviderName.FCM, kind=FaultKind.ANSWER, reason=reason)
+    error = error_of(world.fcm.refuse(fault, None))
+    assert (error["code"], codes_of(error)) == (status, [reason])
+
+
+def test_a_gateway_timeout_has_no_body(world: World) -> None:
+    fault = Fault(provider=ProviderName.FCM, kind=FaultKind.ANSWER, reason="GATEWAY_TIMEOUT")
+    assert world.fcm.refuse(fault, None).reply == (504, (), b"")
+
+
 @pytest.mark.parametrize("body", [b"", b"not JSON", b"[]"])
 def test_what_is_no_json_object_is_refused(world: World, body: bytes) -> None:
     result = world.fcm.answer(request_with(world, body), world.fcm.open())

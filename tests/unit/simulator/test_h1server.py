@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from nuncio_simulator.contract import Malformation
 from nuncio_simulator.h1server import H1Protocol
-from nuncio_simulator.wire import Answer, Reply
+from nuncio_simulator.wire import Answer, Form, Reply
 from tests.unit.simulator.connections import MemoryTransport, Talk
 
 POST = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
@@ -74,3 +75,21 @@ def test_a_body_is_kept_up_to_the_limit() -> None:
     server = Server(Answer(Reply(200)), body_limit=1)
     server.read(POST)
     assert server.talk.requests[0].body == b"{"
+
+
+def test_a_103_comes_before_the_answer() -> None:
+    server = Server(Answer(Reply(200, (), b"a"), form=Form(informational=True)))
+    written = server.read(POST)
+    assert written.startswith(b"HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 ")
+
+
+def test_a_stalling_answer_stops_half_way() -> None:
+    server = Server(Answer(Reply(200, (), b"0123"), form=Form(stall=True)))
+    assert server.read(POST).endswith(b"content-length: 4\r\n\r\n01")
+    assert not server.transport.closed
+
+
+def test_what_is_malformed_cuts_the_connection() -> None:
+    server = Server(Answer(None, malformed=Malformation.BAD_FRAME_SIZE))
+    assert server.read(POST) == b""
+    assert server.transport.closed

@@ -231,7 +231,8 @@ def test_thousands_of_streams_leave_nothing_behind() -> None:
     for number in range(2_000):
         client.open(2 * number + 1)
         client.exchange()
-    assert len(client.server._h2.streams) < 300
+    assert not client.server._reader.streams.open
+    assert not client.server._writer._windows
 
 
 def test_a_client_that_takes_a_stream_back_at_once_does_no_harm() -> None:
@@ -243,11 +244,22 @@ def test_a_client_that_takes_a_stream_back_at_once_does_no_harm() -> None:
     assert kinds(client.exchange(), StreamEnded) == [3]
 
 
-def test_a_client_that_leaves_in_the_same_breath_does_no_harm() -> None:
+def test_a_client_that_leaves_in_the_same_breath_is_answered_first() -> None:
     client = Client(Talk(OK))
     client.open(1)
     client.h2.close_connection()
-    client.exchange()
+    client.server.data_received(client.h2.data_to_send())  # hyper-h2 would hear no more of it
+    assert bytes(client.transport.out) == bytes.fromhex("000001 01 05 00000001 88")
+    assert client.transport.closed
+
+
+def test_a_client_that_leaves_waits_for_its_open_streams() -> None:
+    client = Client(Talk(Answer(None)))
+    client.open(1)
+    client.h2.close_connection()
+    client.server.data_received(client.h2.data_to_send())
+    assert not client.transport.closed
+    client.server.data_received(bytes.fromhex("000004 03 00 00000001 00000008"))  # RST_STREAM
     assert client.transport.closed
 
 

@@ -266,6 +266,7 @@ def test_the_admin_interface_answers_anything(request: Request) -> None:
     shares = Shares(dead=1, dead_before=0.5, throttled=0, slow=0)
     admin = Admin(
         population=world().population,
+        channels=world().channels,
         shares=shares,
         faults=Faults(dice=random.Random(1)),  # noqa: S311
         ledger=Ledger(),

@@ -224,3 +224,30 @@ def test_a_redirect_can_be_scripted(world: World) -> None:
     )
     result = world.webpush.refuse(fault, world.mint(ProviderName.WEBPUSH))
     assert result.reply == (301, ((b"location", b"https://169.254.1.1/"),), b"moved")
+
+
+def test_a_ttl_may_be_cut_down() -> None:
+    world = World(max_ttl=60)
+    token = world.mint(ProviderName.WEBPUSH)
+    result = send(world, push(world, token, ttl=b"86400"))
+    assert dict(result.reply.headers)[b"ttl"] == b"60"
+
+
+@pytest.mark.parametrize(
+    ("platform", "reason", "status", "sign"),
+    [
+        (Platform.CHROME, "invalid_endpoint", 403, b"invalid push subscription endpoint"),
+        (Platform.EDGE, "domain_blocked", 410, b""),
+        (Platform.SAFARI, "key_mismatch", 400, b"VapidPkHashMismatch"),
+        (Platform.EDGE, "throttled", 406, b""),
+    ],
+)
+def test_what_heals_can_be_scripted(
+    world: World, platform: Platform, reason: str, status: int, sign: bytes
+) -> None:
+    fault = Fault(provider=ProviderName.WEBPUSH, kind=FaultKind.ANSWER, reason=reason)
+    reply = world.webpush.refuse(fault, world.mint(ProviderName.WEBPUSH, platform=platform)).reply
+    assert reply.status == status
+    assert sign in reply.body
+    if platform is Platform.EDGE:
+        assert b"x-wns-error-description" in dict(reply.headers)

@@ -11,6 +11,7 @@ from nuncio_simulator import base64url
 from nuncio_simulator.aes128gcm import public_point
 from nuncio_simulator.apns import Apns, ApnsRules
 from nuncio_simulator.apns_auth import BearerChecks
+from nuncio_simulator.channels import Channels
 from nuncio_simulator.contract import Environment, MintRequest, Platform, ProviderName, Shares
 from nuncio_simulator.fcm import Fcm
 from nuncio_simulator.oauth import AccessTokens, OAuth
@@ -22,6 +23,7 @@ from nuncio_simulator.wire import Request
 
 TEAM = "TEAM567890"
 KEY_ID = "KEY4567890"
+OTHER_KEY_ID = "KEY4567891"
 TOPICS = ("com.example.one", "com.example.two")
 ORIGIN = "https://localhost:8443"
 TOKEN_URI = "https://localhost:8444/token"
@@ -52,7 +54,17 @@ class ManualClock:
 class World:
     """Providers and what a client of theirs would hold."""
 
-    def __init__(self, *, sandbox: bool = False, streams_fall: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        sandbox: bool = False,
+        streams_fall: bool = False,
+        bad_tokens: int = 0,
+        elsewhere: frozenset[str] = frozenset(),
+        fuzzy_seconds: float = 0.0,
+        per_minute: int = 0,
+        max_ttl: int = 2_592_000,
+    ) -> None:
         self.clock = ManualClock()
         self.apns_key = ec.generate_private_key(ec.SECP256R1())
         self.vapid_key = ec.generate_private_key(ec.SECP256R1())
@@ -63,12 +75,37 @@ class World:
             vapid_public_key=public_point(self.vapid_key.public_key()),
             webpush_origin=ORIGIN,
             clock=self.clock,
+            fuzzy_seconds=fuzzy_seconds,
         )
-        rules = ApnsRules(sandbox=sandbox, topics=TOPICS, streams=500, streams_fall=streams_fall)
-        bearer = BearerChecks(TEAM, {KEY_ID: self.apns_key.public_key()}, clock=self.clock)
-        self.apns = Apns(rules, bearer=bearer, population=self.population, clock=self.clock)
+        rules = ApnsRules(
+            sandbox=sandbox,
+            topics=TOPICS,
+            streams=500,
+            streams_fall=streams_fall,
+            bad_tokens=bad_tokens,
+        )
+        self.other_apns_key = ec.generate_private_key(ec.SECP256R1())
+        keys = {
+            KEY_ID: self.apns_key.public_key(),
+            OTHER_KEY_ID: self.other_apns_key.public_key(),
+        }
+        bearer = BearerChecks(TEAM, keys, clock=self.clock, elsewhere=elsewhere)
+        self.channels = Channels(b"seed", topics=TOPICS)
+        self.apns = Apns(
+            rules,
+            bearer=bearer,
+            population=self.population,
+            channels=self.channels,
+            clock=self.clock,
+        )
         self.access = AccessTokens(b"seed", lifetime=3_600, clock=self.clock)
-        self.fcm = Fcm("p1", access=self.access, population=self.population, clock=self.clock)
+        self.fcm = Fcm(
+            "p1",
+            access=self.access,
+            population=self.population,
+            clock=self.clock,
+            per_minute=per_minute,
+        )
         self.oauth = OAuth(
             self.access,
             issuer=MAIL,
@@ -77,7 +114,7 @@ class World:
             clock=self.clock,
         )
         vapid = VapidChecks(ORIGIN, clock=self.clock)
-        self.webpush = WebPush(ORIGIN, vapid=vapid, population=self.population)
+        self.webpush = WebPush(ORIGIN, vapid=vapid, population=self.population, max_ttl=max_ttl)
 
     def mint(
         self,
@@ -98,7 +135,8 @@ class World:
         """An authorization header for APNs."""
         claims = {"iss": team, "iat": int(self.clock() - age)}
         headers = {"kid": key_id}
-        token = jwt.encode(claims, self.apns_key, algorithm="ES256", headers=headers)
+        key = self.other_apns_key if key_id == OTHER_KEY_ID else self.apns_key
+        token = jwt.encode(claims, key, algorithm="ES256", headers=headers)
         return b"bearer " + token.encode()
 
     def vapid_header(self, **changes: object) -> bytes:

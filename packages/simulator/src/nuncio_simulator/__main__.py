@@ -55,8 +55,33 @@ def serve(
     apns_streams_fall: Annotated[
         bool, typer.Option(help="Back to one stream after a refusal, until the next success.")
     ] = False,
+    apns_bad_tokens: Annotated[
+        int, typer.Option(min=0, help="BadDeviceToken answers that end a connection; 0: none do.")
+    ] = 0,
+    apns_documented_spelling: Annotated[
+        bool, typer.Option(help="BadEnvironmentKeyIdInToken, not …KeyInToken.")
+    ] = False,
+    fuzzy_seconds: Annotated[
+        float, typer.Option(min=0, help="How long a token is accepted after its death.")
+    ] = 0.0,
     fcm_project: str = "nuncio-simulator",
     access_token_seconds: Annotated[int, typer.Option(min=1)] = 3_600,
+    fcm_per_minute: Annotated[
+        int, typer.Option(min=0, help="Requests a minute for the project; 0: any number.")
+    ] = 0,
+    fcm_max_age: Annotated[
+        float, typer.Option(min=0.01, help="Seconds until GOAWAY max_age.")
+    ] = 3_600.0,
+    fcm_idle: Annotated[
+        float, typer.Option(min=0.01, help="Seconds without a request until session_timeout.")
+    ] = 240.0,
+    fcm_pings: Annotated[
+        int, typer.Option(min=1, help="PINGs without a request until too_many_pings.")
+    ] = 3,
+    webpush_max_ttl: Annotated[
+        int, typer.Option(min=0, help="Seconds that a longer TTL is cut down to.")
+    ] = 2_592_000,
+    webpush_http1_only: bool = False,
 ) -> None:
     """Serve on loopback until SIGTERM or SIGINT.
 
@@ -75,8 +100,17 @@ def serve(
         apns_topics=tuple(apns_topic or ["com.example.nuncio"]),
         apns_streams=apns_streams,
         apns_streams_fall=apns_streams_fall,
+        apns_bad_tokens=apns_bad_tokens,
+        apns_documented_spelling=apns_documented_spelling,
+        fuzzy_seconds=fuzzy_seconds,
         fcm_project=fcm_project,
         access_token_seconds=access_token_seconds,
+        fcm_per_minute=fcm_per_minute,
+        fcm_max_age=fcm_max_age,
+        fcm_idle=fcm_idle,
+        fcm_pings=fcm_pings,
+        webpush_max_ttl=webpush_max_ttl,
+        webpush_http1_only=webpush_http1_only,
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -9,14 +9,19 @@ from pydantic import BaseModel, ValidationError
 
 from nuncio_simulator import base64url
 from nuncio_simulator.aes128gcm import Device
+from nuncio_simulator.channels import Channels as ChannelBook
 from nuncio_simulator.contract import (
+    ChannelRequest,
+    Channels,
     Fault,
     FaultId,
     Minted,
     MintRequest,
+    OfflineBatch,
     ProviderName,
     Shares,
     State,
+    Stored,
     Subscription,
     TokenBatch,
 )
@@ -45,12 +50,14 @@ class Admin:
         self,
         *,
         population: Population,
+        channels: ChannelBook,
         shares: Shares,
         faults: Faults,
         ledger: Ledger,
         connections: Connections,
     ) -> None:
         self._population = population
+        self._channels = channels
         self._shares = shares
         self._faults = faults
         self._ledger = ledger
@@ -62,7 +69,12 @@ class Admin:
             (b"GET", "/ledger"): self._view_ledger,
             (b"POST", "/ledger/reset"): self._reset_ledger,
             (b"POST", "/tokens/kill"): self._kill,
+            (b"GET", "/ledger/summary"): self._summarise_ledger,
             (b"POST", "/tokens/revive"): self._revive,
+            (b"POST", "/tokens/offline"): self._take_offline,
+            (b"POST", "/tokens/online"): self._bring_back,
+            (b"POST", "/channels/mint"): self._mint_channels,
+            (b"POST", "/channels/delete"): self._delete_channels,
             (b"GET", "/state"): self._state,
         }
 
@@ -82,6 +94,10 @@ class Admin:
         if found is None:
             return Answer(Reply(204))
         return Answer(Reply(200, JSON, found.model_dump_json().encode()))
+
+    def answers_ping(self) -> bool:
+        """There is no PING in HTTP/1.1."""
+        return True
 
     def _mint(self, body: bytes, _query: Query) -> Minted:
         request = MintRequest.model_validate_json(body)
@@ -111,11 +127,10 @@ class Admin:
             raise _RefusedError("there is no such fault") from error
 
     def _view_ledger(self, _body: bytes, query: Query) -> BaseModel:
-        try:
-            provider = ProviderName(query.get("provider", [""])[0])
-        except ValueError as error:
-            raise _RefusedError("provider is missing or unknown") from error
-        return self._ledger.view(provider, detail=query.get("detail") != ["false"])
+        return self._ledger.view(_provider_in(query), detail=query.get("detail") != ["false"])
+
+    def _summarise_ledger(self, _body: bytes, query: Query) -> BaseModel:
+        return self._ledger.summary(_provider_in(query))
 
     def _reset_ledger(self, _body: bytes, _query: Query) -> None:
         self._ledger.reset()
@@ -123,11 +138,28 @@ class Admin:
     def _kill(self, body: bytes, _query: Query) -> None:
         batch = TokenBatch.model_validate_json(body)
         for token in self._known(batch.tokens):
-            self._population.kill(token, batch.dead_since)
+            self._population.kill(token, batch.dead_since, fuzzy_seconds=batch.fuzzy_seconds)
 
     def _revive(self, body: bytes, _query: Query) -> None:
         for token in self._known(TokenBatch.model_validate_json(body).tokens):
             self._population.revive(token)
+
+    def _take_offline(self, body: bytes, _query: Query) -> None:
+        batch = OfflineBatch.model_validate_json(body)
+        for token in self._known(batch.tokens):
+            self._population.mailbox.leave(token.core, batch.since)
+
+    def _bring_back(self, body: bytes, _query: Query) -> Stored:
+        tokens = self._known(OfflineBatch.model_validate_json(body).tokens)
+        mailbox = self._population.mailbox
+        return Stored(accepted_ids=[i for token in tokens for i in mailbox.come_back(token.core)])
+
+    def _mint_channels(self, body: bytes, _query: Query) -> Channels:
+        request = ChannelRequest.model_validate_json(body)
+        return Channels(channels=self._channels.mint(request))
+
+    def _delete_channels(self, body: bytes, _query: Query) -> None:
+        self._channels.delete(Channels.model_validate_json(body).channels)
 
     def _state(self, _body: bytes, _query: Query) -> State:
         return State(
@@ -143,3 +175,10 @@ class Admin:
         if len(tokens) != len(texts):
             raise _RefusedError("a token is not from this simulator")
         return tokens
+
+
+def _provider_in(query: Query) -> ProviderName:
+    try:
+        return ProviderName(query.get("provider", [""])[0])
+    except ValueError as error:
+        raise _RefusedError("provider is missing or unknown") from error

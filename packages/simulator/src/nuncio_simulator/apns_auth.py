@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from nuncio_simulator.certificates import ClientCertificate
 from nuncio_simulator.jose import BadJwtError, verify_jwt
 from nuncio_simulator.provider import Clock, Visit
 
@@ -20,8 +21,13 @@ BEARER_REFUSALS: Final = {
     "InvalidProviderToken": 403,
     "MissingProviderToken": 403,
     "UnrelatedKeyIdInToken": 403,
+    "BadEnvironmentKeyIdInToken": 403,
+    "BadEnvironmentKeyInToken": 403,
     "TooManyProviderTokenUpdates": 429,
 }
+SEEN_SPELLING: Final = "BadEnvironmentKeyInToken"
+"""As it comes over the wire."""
+DOCUMENTED_SPELLING: Final = "BadEnvironmentKeyIdInToken"
 WEDGING: Final = {"ExpiredProviderToken", "TooManyProviderTokenUpdates"}
 """After one of these a connection gives no other answer."""
 
@@ -29,8 +35,10 @@ WEDGING: Final = {"ExpiredProviderToken", "TooManyProviderTokenUpdates"}
 class ApnsVisit(Visit):
     """A connection to APNs, and the provider tokens it has seen."""
 
-    def __init__(self, stream_limit: int) -> None:
+    def __init__(self, stream_limit: int, certificate: ClientCertificate | None = None) -> None:
         super().__init__(stream_limit)
+        self.certificate = certificate
+        self.bad_tokens = 0
         self.key_id = ""
         self.current = b""
         self.last_update = float("-inf")
@@ -46,10 +54,19 @@ class BearerChecks:
     """Judges the authorization header against the team's keys, by key id."""
 
     def __init__(
-        self, team_id: str, keys: dict[str, ec.EllipticCurvePublicKey], *, clock: Clock
+        self,
+        team_id: str,
+        keys: dict[str, ec.EllipticCurvePublicKey],
+        *,
+        clock: Clock,
+        elsewhere: frozenset[str] = frozenset(),
+        spelling: str = SEEN_SPELLING,
     ) -> None:
+        """elsewhere: ids of keys for the other environment. spelling: the reason for these."""
         self._team_id = team_id
         self._keys = keys
+        self._elsewhere = elsewhere
+        self._spelling = spelling
         self._clock = clock
         self._verified: dict[bytes, _Signed] = {}
 
@@ -66,6 +83,8 @@ class BearerChecks:
         signed = self._verified.get(header) or self._verify(header)
         if signed is None or signed.issued_at > self._clock() + MAX_CLOCK_SKEW:
             return "InvalidProviderToken"
+        if signed.key_id in self._elsewhere:
+            return self._spelling
         if self._clock() - signed.issued_at > MAX_AGE:
             return "ExpiredProviderToken"
         if visit.key_id not in {"", signed.key_id}:

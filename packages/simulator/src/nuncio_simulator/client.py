@@ -7,17 +7,22 @@ import httpx
 from pydantic import BaseModel
 
 from nuncio_simulator.contract import (
+    ChannelRequest,
+    Channels,
     Environment,
     Fault,
     FaultId,
+    LedgerSummary,
     LedgerView,
     Mintable,
     Minted,
     MintRequest,
+    OfflineBatch,
     Platform,
     ProviderName,
     Shares,
     State,
+    Stored,
     Subscription,
     TokenBatch,
 )
@@ -97,17 +102,56 @@ class AdminClient:
         query = {"provider": str(provider), "detail": "true" if detail else "false"}
         return LedgerView.model_validate_json(await self._call("GET", "/ledger", params=query))
 
+    async def summary(self, provider: ProviderName) -> LedgerSummary:
+        """What proves that nothing was lost and nothing doubled; small, whatever was sent."""
+        query = {"provider": str(provider)}
+        return LedgerSummary.model_validate_json(
+            await self._call("GET", "/ledger/summary", params=query)
+        )
+
     async def reset_ledger(self) -> None:
         """Start new books, for all providers."""
         await self._call("POST", "/ledger/reset")
 
-    async def kill(self, tokens: list[str], dead_since: float | None = None) -> None:
-        """Let tokens or endpoints be dead since then, in Unix seconds; default: now."""
-        await self._post("/tokens/kill", TokenBatch(tokens=tokens, dead_since=dead_since))
+    async def kill(
+        self, tokens: list[str], dead_since: float | None = None, *, fuzzy_seconds: float = 0
+    ) -> None:
+        """Let tokens or endpoints be dead since then, in Unix seconds; default: now.
+
+        fuzzy_seconds: for how long, from now, the provider goes on accepting.
+        """
+        batch = TokenBatch(tokens=tokens, dead_since=dead_since, fuzzy_seconds=fuzzy_seconds)
+        await self._post("/tokens/kill", batch)
 
     async def revive(self, tokens: list[str]) -> None:
         """Let tokens or endpoints live, as after a new registration on the device."""
         await self._post("/tokens/revive", TokenBatch(tokens=tokens))
+
+    async def take_offline(self, tokens: list[str], since: float | None = None) -> None:
+        """Let devices be out of reach since then, in Unix seconds; default: now."""
+        await self._post("/tokens/offline", OfflineBatch(tokens=tokens, since=since))
+
+    async def bring_back(self, tokens: list[str]) -> list[str]:
+        """Let devices be in reach again; the accepted ids of what waited for them."""
+        answer = await self._post("/tokens/online", OfflineBatch(tokens=tokens))
+        return Stored.model_validate_json(answer).accepted_ids
+
+    async def mint_channels(
+        self,
+        count: int,
+        *,
+        topic: str | None = None,
+        environment: Environment = "production",
+        stores: bool = True,
+    ) -> list[str]:
+        """Make broadcast channels of APNs; see ChannelRequest."""
+        request = ChannelRequest(count=count, topic=topic, environment=environment, stores=stores)
+        answer = await self._post("/channels/mint", request)
+        return Channels.model_validate_json(answer).channels
+
+    async def delete_channels(self, channels: list[str]) -> None:
+        """Let channels be registered no longer."""
+        await self._post("/channels/delete", Channels(channels=channels))
 
     async def state(self) -> State:
         """The simulator at a glance."""

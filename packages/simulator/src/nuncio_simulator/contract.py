@@ -98,6 +98,25 @@ class Minted(Model):
     subscriptions: list[Subscription] = []
 
 
+class Malformation(StrEnum):
+    """What a server must not send, or, the two unknown ones, what a client has to pass over."""
+
+    BAD_FRAME_SIZE = "bad_frame_size"
+    DATA_ON_STREAM_0 = "data_on_stream_0"
+    BROKEN_BLOCK = "broken_block"
+    OVERSIZED_FRAME = "oversized_frame"
+    PUSH_PROMISE = "push_promise"
+    CONTINUATION = "continuation"
+    INTERRUPTED_BLOCK = "interrupted_block"
+    WINDOW_OVERFLOW = "window_overflow"
+    WINDOW_ZERO = "window_zero"
+    BAD_SETTINGS = "bad_settings"
+    IDLE_STREAM = "idle_stream"
+    NO_STATUS = "no_status"
+    UNKNOWN_FRAME = "unknown_frame"
+    UNKNOWN_SETTINGS = "unknown_settings"
+
+
 class FaultKind(StrEnum):
     """What goes wrong."""
 
@@ -110,7 +129,8 @@ class FaultKind(StrEnum):
     REFUSED_STREAM = "refused_stream"
     """RST_STREAM 7: surely not taken."""
     GOAWAY = "goaway"
-    """GOAWAY after `after_streams` requests of a connection, counted from the fault's start."""
+    """GOAWAY after `after_streams` requests of a connection, counted from the fault's start;
+    without `count` on every connection again."""
     CLOSE = "close"
     """The connection is cut."""
     LATENCY = "latency"
@@ -119,6 +139,35 @@ class FaultKind(StrEnum):
     """Every credential is refused; `reason` may say how."""
     RETRY_AFTER = "retry_after"
     """429, or `status`, with `retry_after`."""
+    SHUTDOWN = "shutdown"
+    """503, or `status` and `reason`, and then GOAWAY with the same reason."""
+    OVERSIZED = "oversized"
+    """A refusal with a body of `body_bytes`."""
+    STALL = "stall"
+    """A refusal whose body stops half-way, and then nothing."""
+    MALFORMED = "malformed"
+    """Bytes that no server may send; `malformation` says which. HTTP/2 only."""
+    SETTINGS = "settings"
+    """The true answer, behind the changed `settings`. HTTP/2 only."""
+    PING_SILENCE = "ping_silence"
+    """PINGs are not answered; requests are. HTTP/2 only."""
+    INFORMATIONAL = "informational"
+    """The true answer, behind a 103."""
+    TRAILERS = "trailers"
+    """The true answer, with a trailer. HTTP/2 only."""
+    PADDING = "padding"
+    """The true answer, with `padding` in each frame. HTTP/2 only."""
+    SPLIT = "split"
+    """The true answer, its fields with CONTINUATION, its body in several frames. HTTP/2 only."""
+
+
+class ChangedSettings(Model):
+    """SETTINGS to announce on a running connection; what is None stays."""
+
+    max_concurrent_streams: int | None = Field(default=None, ge=0, lt=2**31)
+    """Holds for the rest of the connection, or until the next change."""
+    initial_window_size: int | None = Field(default=None, ge=0, lt=2**31)
+    max_frame_size: int | None = Field(default=None, ge=16_384, lt=2**24)
 
 
 class Fault(Model):
@@ -150,9 +199,23 @@ class Fault(Model):
     """goaway: requests of the connection that are answered first."""
     last_stream_id: int | None = Field(default=None, ge=0, lt=2**31)
     """goaway: default is the last answered stream."""
+    unprocessed: int = Field(default=0, ge=0)
+    """goaway: so many requests after those are left open, so that streams above last_stream_id
+    are in flight when it comes. The client has to have that many at a time."""
+    goaway_code: int = Field(default=0, ge=0, le=0xFFFF_FFFF)
+    debug: str | None = None
+    """goaway: the debug data as it is, instead of the JSON with the reason."""
     latency_ms: int = Field(default=1_000, ge=0, le=86_400_000)
+    delay_ms: int = Field(default=0, ge=0, le=86_400_000)
+    """Refusals: how long they take."""
+    body_bytes: int = Field(default=1 << 20, ge=1, le=1 << 26)
+    """oversized: the length of the body."""
+    padding: int = Field(default=16, ge=1, le=255)
+    """padding: bytes in each frame."""
+    malformation: Malformation = Malformation.BAD_FRAME_SIZE
+    settings: ChangedSettings = ChangedSettings()
     after_accept: bool = False
-    """no_answer, reset, close: the provider takes the message, then fails to say so."""
+    """no_answer, reset, close, malformed: the provider takes the message, then fails to say so."""
 
 
 class FaultId(Model):
@@ -167,6 +230,57 @@ class TokenBatch(Model):
     tokens: list[str] = Field(repr=False)
     dead_since: UnixTime | None = None
     """Default: now."""
+    fuzzy_seconds: float = Field(default=0, ge=0, le=1e9)
+    """kill: for how long after that the provider goes on accepting."""
+
+
+class OfflineBatch(Model):
+    """Tokens or endpoints whose devices go out of reach, or come back."""
+
+    tokens: list[str] = Field(repr=False)
+    since: UnixTime | None = None
+    """Going: since when. Default: now."""
+
+
+class ChannelRequest(Model):
+    """Make broadcast channels of APNs."""
+
+    count: int = Field(default=1, ge=0, le=10_000)
+    """Apple: at most 10,000 channels for an app and environment."""
+    topic: str | None = None
+    """The app's bundle id. Default: the first topic."""
+    environment: Environment = "production"
+    stores: bool = True
+    """Whether the most recent broadcast is stored; without, apns-expiration has to be 0."""
+
+
+class Channels(Model):
+    """Channel ids, base64."""
+
+    channels: list[str]
+
+
+class Stored(Model):
+    """What waited for devices that were out of reach: accepted ids, the oldest first."""
+
+    accepted_ids: list[str]
+
+
+class LedgerSummary(Model):
+    """What one provider accepted since the last reset, in four numbers."""
+
+    provider: ProviderName
+    accepted: int
+    """Messages, all told."""
+    ids: int
+    """Different apns-ids, message names or locations among them."""
+    tokens: int
+    """Different tokens among their addressees."""
+    most_for_one_id: int
+    most_for_one_token: int
+    overflowed: int
+    """Messages whose ids or tokens are not told apart any more, for want of room; then ids and
+    tokens are too low, and nothing can be proven."""
 
 
 class AnswerCount(Model):
@@ -191,6 +305,8 @@ class LedgerView(Model):
     provider: ProviderName
     accepted: int
     answers: list[AnswerCount]
+    overflowed: int = 0
+    """Messages that are counted, but not by id and token; see LedgerSummary."""
     accepted_ids: dict[str, int] = {}
     """apns-id, message name or message location: how often it was accepted."""
     tokens: dict[str, TokenCount] = {}

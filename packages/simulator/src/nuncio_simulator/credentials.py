@@ -4,27 +4,47 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509 import load_pem_x509_certificate
 
 from nuncio_simulator.aes128gcm import public_point
+from nuncio_simulator.certificates import KINDS, Authority, read_certificate
 
 TEAM_ID: Final = "NUNCIOTEAM"
 KEY_ID: Final = "NUNCIOKEY1"
-VALID_FOR: Final = timedelta(days=3_650)
+OTHER_KEY_ID: Final = "NUNCIOKEY2"
+SANDBOX_KEY_ID: Final = "NUNCIOKEYS"
 SEED_BYTES: Final = 32
+CLIENT_FILES: Final = (
+    "client-ca",
+    *("apns-client", "apns-client-key"),
+    *("apns-client-sandbox", "apns-client-sandbox-key"),
+    *("apns-client-wrong", "apns-client-wrong-key"),
+)
+
+
+class ClientFiles(NamedTuple):
+    """Certificates by which clients of APNs may show who they are."""
+
+    authority: Path
+    certificate: Path
+    """For the first topic, its voip and its complication, in both environments."""
+    key: Path
+    sandbox: Path
+    """For the first topic, in the sandbox only."""
+    sandbox_key: Path
+    wrong: Path
+    """For no topic."""
+    wrong_key: Path
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,6 +57,13 @@ class Credentials:
     certificate_key_file: Path
     apns_key_file: Path
     apns_key: ec.EllipticCurvePublicKey
+    apns_other_key_file: Path
+    """Of the same team, and not related to the first."""
+    apns_other_key: ec.EllipticCurvePublicKey
+    apns_sandbox_key_file: Path
+    """For the sandbox only."""
+    apns_sandbox_key: ec.EllipticCurvePublicKey
+    apns_clients: ClientFiles
     service_account_file: Path
     service_account_mail: str
     service_account_key: rsa.RSAPublicKey
@@ -44,23 +71,24 @@ class Credentials:
     vapid_public_key: bytes
 
 
-def prepare(folder: Path, *, project: str, token_uri: str, seed: int | None) -> Credentials:
+def prepare(
+    folder: Path, *, project: str, token_uri: str, topic: str, seed: int | None
+) -> Credentials:
     """Make what the folder lacks and read the rest, so that a restart has the same keys and seed.
 
-    Every file is for its owner only. A seed that is given replaces the kept one.
+    Every file is for its owner only. A seed that is given replaces the kept one. topic: the
+    bundle id that the client certificates are for.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if seed is not None:
         write_private(folder / "seed", seed.to_bytes(SEED_BYTES))
     if not (folder / "server.pem").exists():
         _make_certificates(folder)
-    apns_key_file = folder / f"AuthKey_{KEY_ID}.p8"
-    apns_key = load_pem_private_key(_kept(apns_key_file, _new_ec_key), None)
+    apns_keys = {
+        key_id: folder / f"AuthKey_{key_id}.p8" for key_id in (KEY_ID, OTHER_KEY_ID, SANDBOX_KEY_ID)
+    }
     vapid_key_file = folder / "vapid.pem"
-    vapid_key = load_pem_private_key(_kept(vapid_key_file, _new_ec_key), None)
     account_key = load_pem_private_key(_kept(folder / "fcm-key.pem", _new_rsa_key), None)
-    assert isinstance(apns_key, ec.EllipticCurvePrivateKey)
-    assert isinstance(vapid_key, ec.EllipticCurvePrivateKey)
     assert isinstance(account_key, rsa.RSAPrivateKey)
     account = _service_account(_pem(account_key), project=project, token_uri=token_uri)
     service_account_file = folder / "service-account.json"
@@ -70,13 +98,18 @@ def prepare(folder: Path, *, project: str, token_uri: str, seed: int | None) -> 
         ca_file=folder / "ca.pem",
         certificate_file=folder / "server.pem",
         certificate_key_file=folder / "server-key.pem",
-        apns_key_file=apns_key_file,
-        apns_key=apns_key.public_key(),
+        apns_key_file=apns_keys[KEY_ID],
+        apns_key=_public_ec_key(apns_keys[KEY_ID]),
+        apns_other_key_file=apns_keys[OTHER_KEY_ID],
+        apns_other_key=_public_ec_key(apns_keys[OTHER_KEY_ID]),
+        apns_sandbox_key_file=apns_keys[SANDBOX_KEY_ID],
+        apns_sandbox_key=_public_ec_key(apns_keys[SANDBOX_KEY_ID]),
+        apns_clients=_client_certificates(folder, topic),
         service_account_file=service_account_file,
         service_account_mail=account["client_email"],
         service_account_key=account_key.public_key(),
         vapid_key_file=vapid_key_file,
-        vapid_public_key=public_point(vapid_key.public_key()),
+        vapid_public_key=public_point(_public_ec_key(vapid_key_file)),
     )
 
 
@@ -93,6 +126,13 @@ def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
     if not path.exists():
         write_private(path, make())
     return path.read_bytes()
+
+
+def _public_ec_key(path: Path) -> ec.EllipticCurvePublicKey:
+    """Of the private key in the file, which is made when it is missing."""
+    key = load_pem_private_key(_kept(path, _new_ec_key), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key.public_key()
 
 
 def _new_ec_key() -> bytes:
@@ -120,62 +160,28 @@ def _service_account(key: bytes, *, project: str, token_uri: str) -> dict[str, A
 
 
 def _make_certificates(folder: Path) -> None:
-    """A CA that signs one server certificate and is then forgotten."""
-    ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name = _name("nuncio simulator CA")
-    ca = (
-        _certificate(ca_name, ca_name, ca_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), False)
-        .sign(ca_key, SHA256())
-    )
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
-    )
-    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-    server = (
-        _certificate(_name("localhost"), ca_name, server_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), critical=False)
-        .add_extension(names, critical=False)
-        .add_extension(issuer_key, critical=False)
-        .sign(ca_key, SHA256())
-    )
-    write_private(folder / "ca.pem", ca.public_bytes(Encoding.PEM))
-    write_private(folder / "server-key.pem", _pem(server_key))
-    write_private(folder / "server.pem", server.public_bytes(Encoding.PEM))
+    """An authority that signs one server certificate and is then forgotten."""
+    authority = Authority("nuncio simulator CA")
+    server = authority.server()
+    write_private(folder / "ca.pem", authority.pem)
+    write_private(folder / "server-key.pem", server.key)
+    write_private(folder / "server.pem", server.certificate)
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+def _client_certificates(folder: Path, topic: str) -> ClientFiles:
+    """Kept, unless they are missing or another app's; made together, by an authority of theirs."""
+    files = ClientFiles(*(folder / f"{name}.pem" for name in CLIENT_FILES))
+    if not files.wrong_key.exists() or not _is_for(files.certificate, topic):
+        authority = Authority("nuncio simulator client CA")
+        every_kind = [topic + suffix for suffix in KINDS]
+        both = authority.client(every_kind, sandbox=True, production=True)
+        sandbox = authority.client([topic], sandbox=True, production=False)
+        wrong = authority.client([], sandbox=True, production=True)
+        for path, content in zip(files, (authority.pem, *both, *sandbox, *wrong), strict=True):
+            write_private(path, content)
+    return files
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + VALID_FOR)
-    )
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def _is_for(certificate: Path, topic: str) -> bool:
+    der = load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
+    return topic.encode() in read_certificate(der).topics

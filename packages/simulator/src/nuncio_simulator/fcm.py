@@ -17,6 +17,7 @@ from nuncio_simulator.fcm_message import (
     snake_case,
     violations,
 )
+from nuncio_simulator.fcm_quota import ProjectQuota
 from nuncio_simulator.oauth import AccessTokens
 from nuncio_simulator.population import Population
 from nuncio_simulator.provider import (
@@ -32,6 +33,10 @@ from nuncio_simulator.tokens import Known
 from nuncio_simulator.wire import Reply, Request
 
 STREAMS: Final = 100
+DEFAULT_REASONS: Final = {
+    FaultKind.CREDENTIAL: "ACCESS_TOKEN_INVALID",
+    FaultKind.SHUTDOWN: "UNAVAILABLE",
+}
 
 
 class Fcm:
@@ -40,13 +45,21 @@ class Fcm:
     name = ProviderName.FCM
 
     def __init__(
-        self, project: str, *, access: AccessTokens, population: Population, clock: Clock
+        self,
+        project: str,
+        *,
+        access: AccessTokens,
+        population: Population,
+        clock: Clock,
+        per_minute: int = 0,
     ) -> None:
+        """per_minute: requests that the project may send; 0 for any number."""
         self._project = project
         self._path = f"/v1/projects/{project}/messages:send".encode()
         self._access = access
         self._population = population
         self._clock = clock
+        self._quota = ProjectQuota(per_minute, clock=clock)
 
     def open(self) -> Visit:
         """Nothing is remembered about a connection."""
@@ -60,6 +73,9 @@ class Fcm:
     def answer(self, request: Request, visit: Visit) -> Result:  # noqa: ARG002 - a Provider's
         """Validate, then let the token's fate decide."""
         reason = self._wrong_call(request)
+        wait = self._quota.wait()
+        if wait:  # but for these, what is refused counts too
+            return Result(fcm_errors.refusal("QUOTA_EXCEEDED", retry_after(wait)), "QUOTA_EXCEEDED")
         if reason:
             return _refusal(reason)
         body = _parse(request.body)
@@ -76,10 +92,9 @@ class Fcm:
 
     def refuse(self, fault: Fault, token: Known | None) -> Result:
         """A refusal by its name in fcm_errors, or a bare error with the fault's status."""
-        default = {FaultKind.CREDENTIAL: "ACCESS_TOKEN_INVALID"}.get(fault.kind, "QUOTA_EXCEEDED")
-        reason = fault.reason or default
+        reason = fault.reason or DEFAULT_REASONS.get(fault.kind, "QUOTA_EXCEEDED")
         headers = extra_headers(fault)
-        if reason in fcm_errors.REFUSALS or reason == "BAD_GATEWAY":
+        if reason in fcm_errors.NAMES:
             reply = fcm_errors.refusal(reason, headers)
         else:
             reply = Reply(400, headers, reason.encode())
@@ -109,7 +124,16 @@ class Fcm:
             if reason:
                 wait = retry_after(THROTTLE_SECONDS) if reason == "DEVICE_QUOTA_EXCEEDED" else ()
                 return Result(fcm_errors.refusal(reason, wait), reason, token=token.text)
-        return self._acceptance(token, validate_only=validate_only)
+        result = self._acceptance(token, validate_only=validate_only)
+        if token is not None and result.accepted_id and self._population.mailbox:
+            android = message.get("android") or {}
+            self._population.mailbox.store_collapsible(
+                token.core,
+                result.accepted_id,
+                key=android.get("collapse_key"),
+                lasts=float(android.get("ttl", "1s")[:-1]) > 0,
+            )
+        return result
 
     def _refuses(self, message: dict[str, Any], token: Known) -> str:
         apple = token.label.platform is Platform.IOS

@@ -23,6 +23,11 @@ BAD_GATEWAY: Final = (
     b"<p><b>502.</b> That\xe2\x80\x99s an error.<p>The server encountered a temporary error and "
     b"could not complete your request.<p>Please try again in 30 seconds.</html>\n"
 )
+GATEWAY: Final = {
+    "BAD_GATEWAY": Reply(502, ((b"content-type", b"text/html; charset=UTF-8"),), BAD_GATEWAY),
+    "GATEWAY_TIMEOUT": Reply(504),
+}
+"""What does not come from FCM itself, and is no JSON."""
 MISLEADING_401: Final = (
     "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie "
     "or other valid authentication credential."
@@ -155,10 +160,24 @@ REFUSALS: Final[dict[str, tuple[int, str, tuple[dict[str, Any], ...]]]] = {
     "UNAVAILABLE": (503, "The service is currently unavailable.", (fcm_error("UNAVAILABLE"),)),
 }
 
+RARE_REFUSALS: Final[dict[str, tuple[int, str, tuple[dict[str, Any], ...]]]] = {
+    # The legacy name of THIRD_PARTY_AUTH_ERROR.
+    "APNS_AUTH_ERROR": (
+        401,
+        "Auth error from APNS or Web Push Service",
+        (fcm_error("APNS_AUTH_ERROR"),),
+    ),
+    "UNSPECIFIED_ERROR": (500, "Unknown error.", (fcm_error("UNSPECIFIED_ERROR"),)),
+}
+"""Listed by Firebase, and not given by the simulator on its own account."""
+NAMES: Final = frozenset({*REFUSALS, *RARE_REFUSALS, *GATEWAY})
+
 
 def refusal(reason: str, headers: Headers = ()) -> Reply:
-    """The refusal of that name, or BAD_GATEWAY. Raises KeyError for another name."""
-    if reason == "BAD_GATEWAY":
-        return Reply(502, ((b"content-type", b"text/html; charset=UTF-8"), *headers), BAD_GATEWAY)
-    status, message, details = REFUSALS[reason]
+    """The refusal of that name, in one of the three tables. Raises KeyError for another name."""
+    if reason in GATEWAY:
+        reply = GATEWAY[reason]
+        return reply._replace(headers=reply.headers + headers)
+    table = RARE_REFUSALS if reason in RARE_REFUSALS else REFUSALS
+    status, message, details = table[reason]
     return error_reply(status, message, *details, headers=headers)

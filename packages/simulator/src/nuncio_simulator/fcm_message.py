@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import orjson
 
+from nuncio_simulator.fcm_condition import is_condition
+
 Violation = tuple[str, str]
 """The field's path, and what is wrong."""
 Check = Callable[[str, Any], Iterator[Violation]]
@@ -89,6 +91,11 @@ def _unknown(name: str, path: str) -> str:
     return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
 
 
+def _condition(path: str, value: Any) -> Iterator[Violation]:
+    if not isinstance(value, str) or not is_condition(value):
+        yield path, "Invalid condition expression provided."
+
+
 def _data(path: str, value: Any) -> Iterator[Violation]:
     yield from _map_of(STRING)(path, value)
     for key in value if isinstance(value, dict) else ():
@@ -169,7 +176,7 @@ MESSAGE: Final = _fields(
         "token": STRING,
         "fid": STRING,
         "topic": _matching(TOPIC, "Invalid topic name"),
-        "condition": STRING,
+        "condition": _condition,
         "data": _data,
         "notification": NOTIFICATION,
         "android": ANDROID,

@@ -13,6 +13,7 @@ from nuncio_simulator.wire import (
     Answer,
     Connection,
     Conversation,
+    Form,
     Reply,
     Request,
     carries_body,
@@ -93,27 +94,35 @@ class H1Protocol(asyncio.Protocol):
         return Request(head.method, head.target, headers, repeated, bytes(self._body))
 
     def _obey(self, answer: Answer) -> None:
-        if answer.disconnect or answer.reset is not None or answer.goaway is not None:
+        broken = answer.malformed is not None and answer.reply is None
+        if answer.disconnect or answer.reset is not None or answer.goaway is not None or broken:
             self._transport.abort()
         elif answer.reply is not None and answer.delay > 0:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(answer.delay, self._send_late, answer.reply)
+            self._timer = loop.call_later(answer.delay, self._send_late, answer.reply, answer.form)
         elif answer.reply is not None:
-            self._send(answer.reply)
+            self._send(answer.reply, answer.form)
 
-    def _send_late(self, reply: Reply) -> None:
-        self._send(reply)
+    def _send_late(self, reply: Reply, form: Form) -> None:
+        self._send(reply, form)
         self._advance()
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: Reply, form: Form) -> None:
         head = cast("h11.Request", self._head)
         headers, body = list(reply.headers), b""
         if carries_body(head.method, reply.status):
             body = reply.body
             headers.append((b"content-length", b"%d" % len(body)))
         response = h11.Response(status_code=reply.status, headers=headers)
-        out = [self._h11.send(response), self._h11.send(h11.Data(data=body))]
-        out.append(self._h11.send(h11.EndOfMessage()))
+        out = []
+        if form.informational:
+            out.append(self._h11.send(h11.InformationalResponse(status_code=103, headers=[])))
+        out.append(self._h11.send(response))
+        if form.stall:
+            out.append(self._h11.send(h11.Data(data=body[: len(body) // 2])))
+            self._transport.write(b"".join(part for part in out if part))
+            return
+        out += [self._h11.send(h11.Data(data=body)), self._h11.send(h11.EndOfMessage())]
         self._transport.write(b"".join(part for part in out if part))
         if self._h11.our_state is h11.MUST_CLOSE:
             self._transport.close()

@@ -2,12 +2,22 @@
 
 import hashlib
 from collections import Counter
-from typing import Final
+from typing import Final, TypeVar
 
-from nuncio_simulator.contract import AnswerCount, LedgerView, ProviderName, TokenCount
+from nuncio_simulator.contract import (
+    AnswerCount,
+    LedgerSummary,
+    LedgerView,
+    ProviderName,
+    TokenCount,
+)
 
 VALIDATED: Final = "validate_only"
 """Stands for the reason where a good message was not to be taken."""
+ROOM: Final = 1_000_000
+"""Different ids, and different tokens, that a book tells apart; what is beyond is only counted."""
+
+Key = TypeVar("Key", str, bytes)
 
 
 def token_hash(token: str) -> str:
@@ -18,16 +28,19 @@ def token_hash(token: str) -> str:
 class _Book:
     def __init__(self) -> None:
         self.answers: Counter[tuple[int, str]] = Counter()
-        self.accepted_ids: Counter[str] = Counter()
-        self.accepted: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.plaintexts: Counter[str] = Counter()
+        self.taken = 0
+        self.overflowed = 0
+        self.accepted_ids: dict[str, int] = {}
+        self.accepted: dict[bytes, int] = {}  # by the digest of the token
+        self.refused: dict[bytes, int] = {}
+        self.plaintexts: dict[bytes, int] = {}
 
 
 class Ledger:
     """One book per provider."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, room: int = ROOM) -> None:
+        self._room = room
         self._books: dict[ProviderName, _Book] = {}
         self.reset()
 
@@ -41,9 +54,11 @@ class Ledger:
         """Note an accepted message."""
         book = self._books[provider]
         book.answers[status, ""] += 1
-        book.accepted_ids[accepted_id] += 1
+        book.taken += 1
+        fits = self._count(book.accepted_ids, accepted_id)
         if token is not None:
-            book.accepted[token_hash(token)] += 1
+            fits &= self._count(book.accepted, _digest(token))
+        book.overflowed += not fits
 
     def validate(self, provider: ProviderName, *, status: int) -> None:
         """Note that a message was found good; it is not accepted, and counts for no token."""
@@ -56,18 +71,32 @@ class Ledger:
         book = self._books[provider]
         book.answers[status, reason] += 1
         if token is not None:
-            book.refused[token_hash(token)] += 1
+            self._count(book.refused, _digest(token))
 
     def read_plaintext(self, provider: ProviderName, plaintext: bytes) -> None:
         """Note what a device would have decrypted."""
-        self._books[provider].plaintexts[hashlib.sha256(plaintext).hexdigest()] += 1
+        self._count(self._books[provider].plaintexts, hashlib.sha256(plaintext).digest())
+
+    def summary(self, provider: ProviderName) -> LedgerSummary:
+        """What proves that nothing was lost and nothing doubled."""
+        book = self._books[provider]
+        return LedgerSummary(
+            provider=provider,
+            accepted=book.taken,
+            ids=len(book.accepted_ids),
+            tokens=len(book.accepted),
+            most_for_one_id=max(book.accepted_ids.values(), default=0),
+            most_for_one_token=max(book.accepted.values(), default=0),
+            overflowed=book.overflowed,
+        )
 
     def view(self, provider: ProviderName, *, detail: bool) -> LedgerView:
         """The provider's book; without detail only the counts."""
         book = self._books[provider]
         view = LedgerView(
             provider=provider,
-            accepted=book.accepted_ids.total(),
+            accepted=book.taken,
+            overflowed=book.overflowed,
             answers=[
                 AnswerCount(status=status, reason=reason, count=count)
                 for (status, reason), count in sorted(book.answers.items())
@@ -78,10 +107,24 @@ class Ledger:
         return view.model_copy(
             update={
                 "accepted_ids": dict(book.accepted_ids),
-                "plaintexts": dict(book.plaintexts),
+                "plaintexts": {digest.hex(): n for digest, n in book.plaintexts.items()},
                 "tokens": {
-                    token: TokenCount(accepted=book.accepted[token], refused=book.refused[token])
-                    for token in book.accepted.keys() | book.refused.keys()
+                    digest.hex(): TokenCount(
+                        accepted=book.accepted.get(digest, 0), refused=book.refused.get(digest, 0)
+                    )
+                    for digest in book.accepted.keys() | book.refused.keys()
                 },
             }
         )
+
+    def _count(self, counts: dict[Key, int], key: Key) -> bool:
+        """Count one more of the key, if it is known or there is room."""
+        count = counts.get(key, 0)
+        if not count and len(counts) >= self._room:
+            return False
+        counts[key] = count + 1
+        return True
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -18,13 +18,17 @@ LOOPBACK = "127.0.0.1"
 class Site(NamedTuple):
     """What a port serves."""
 
-    converse: Callable[[], Conversation]
+    converse: Callable[[bytes], Conversation]
+    """Takes the client's certificate in DER, or nothing when it showed none."""
     profile: Profile | None
     """How it speaks HTTP/2; None: not at all."""
     http1: bool
     """Whether it speaks HTTP/1.1, also to clients that do not say what they speak."""
     body_limit: int = BODY_LIMIT
     """Bytes kept of a request body over HTTP/1.1."""
+    client_authority: Path | None = None
+    """Whose certificates clients may show; None: they are not asked for one."""
+    tls: bool = True
 
 
 def bind(port: int) -> socket.socket:
@@ -42,6 +46,9 @@ def tls_context(certificate: Path, key: Path, site: Site) -> ssl.SSLContext:
     context.load_cert_chain(certificate, key)
     versions = ["h2"] if site.profile is not None else []
     context.set_alpn_protocols([*versions, "http/1.1"] if site.http1 else versions)
+    if site.client_authority is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(site.client_authority)
     return context
 
 
@@ -68,7 +75,8 @@ class _Greeter(asyncio.Protocol):
 
     def _choose(self, tls: ssl.SSLObject | None) -> H1Protocol | H2Protocol:
         chosen = tls.selected_alpn_protocol() if tls is not None else None
-        conversation, profile = self._site.converse(), self._site.profile
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        conversation, profile = self._site.converse(certificate or b""), self._site.profile
         # A site without HTTP/1.1 takes any client for an HTTP/2 one, as APNs does.
         if profile is not None and (chosen == "h2" or not self._site.http1):
             return H2Protocol(conversation, profile, self._live)

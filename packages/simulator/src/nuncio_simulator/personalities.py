@@ -172,3 +172,13 @@ VOICES: Final[dict[Platform, Callable[[Problem], Reply]]] = {
     Platform.EDGE: _wns,
     Platform.SAFARI: _safari,
 }
+
+QUIRKS: Final = {
+    # Chrome's; comes and goes, with 401 too, and heals after about a day.
+    "invalid_endpoint": Reply(403, TEXT, b"invalid push subscription endpoint\n"),
+    # WNS blocks the sender; the subscription is not dead.
+    "domain_blocked": Reply(
+        410, ((b"x-wns-status", b"dropped"), (b"x-wns-error-description", b"Domain Blocked"))
+    ),
+}
+"""What one service says and the others have no words for; only a script brings it about."""

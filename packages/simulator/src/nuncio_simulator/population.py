@@ -7,6 +7,7 @@ from typing import Final
 
 from nuncio_simulator import base64url
 from nuncio_simulator.contract import MintRequest, Platform, ProviderName, Shares
+from nuncio_simulator.mailbox import Mailbox
 from nuncio_simulator.tokens import NONCE, PROVIDERS, Fate, Known, Label, TokenCodec
 
 PLATFORMS_OF: Final = {
@@ -37,7 +38,9 @@ class Population:
         vapid_public_key: bytes,
         webpush_origin: str,
         clock: Callable[[], float],
+        fuzzy_seconds: float = 0.0,
     ) -> None:
+        """fuzzy_seconds: how long providers go on accepting for a token after its death."""
         self._codec = TokenCodec(seed, webpush_origin=webpush_origin)
         self._nonce_key = hashlib.blake2b(seed, person=b"nuncio-nonce").digest()
         self._device_key = hashlib.blake2b(seed, person=b"nuncio-device").digest()
@@ -48,6 +51,9 @@ class Population:
         self.minted = dict.fromkeys(PROVIDERS, 0)
         self._refusals_left: dict[bytes, int] = {}
         self._died: dict[bytes, float] = {}
+        self._fuzzy_seconds = fuzzy_seconds
+        self._fuzzy_until: dict[bytes, float] = {}
+        self.mailbox = Mailbox(clock)
         self._revived: set[bytes] = set()
 
     def mint(self, request: MintRequest, shares: Shares) -> list[Known]:
@@ -71,10 +77,17 @@ class Population:
         return self._codec.read(text)
 
     def dead_since(self, known: Known) -> float | None:
-        """When the token died, in Unix seconds; None while it lives.
+        """When the token died, in Unix seconds; None while it lives, or its death is not known.
 
         A token fated to die at first contact dies in this call.
         """
+        died = self._death(known)
+        if died is None:
+            return None
+        known_from = self._fuzzy_until.get(known.core, died + self._fuzzy_seconds)
+        return died if known_from <= self._clock() or known_from <= died else None
+
+    def _death(self, known: Known) -> float | None:
         core, label = known.core, known.label
         if core in self._died:
             return self._died[core]
@@ -98,14 +111,19 @@ class Population:
         """Seconds until the provider answers for this token."""
         return known.label.amount / 1_000 if known.label.fate is Fate.SLOW else 0.0
 
-    def kill(self, known: Known, since: float | None = None) -> None:
-        """Let the token be dead since then, in Unix seconds; default: now."""
+    def kill(self, known: Known, since: float | None = None, *, fuzzy_seconds: float = 0.0) -> None:
+        """Let the token be dead since then, in Unix seconds; default: now.
+
+        fuzzy_seconds: for how long, from now, the provider goes on accepting.
+        """
         self._died[known.core] = self._clock() if since is None else since
+        self._fuzzy_until[known.core] = self._clock() + fuzzy_seconds
         self._revived.discard(known.core)
 
     def revive(self, known: Known) -> None:
         """Let the token live, as after a new registration on the device."""
         self._died.pop(known.core, None)
+        self._fuzzy_until.pop(known.core, None)
         self._revived.add(known.core)
 
     def device_secret(self, known: Known) -> bytes:

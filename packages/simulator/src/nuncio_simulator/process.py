@@ -25,6 +25,21 @@ class ApnsAccess(Model):
     key_id: str
     key_file: Path
     topics: list[str]
+    other_key_id: str = ""
+    """A key of the same team that is not related to the first."""
+    other_key_file: Path | None = None
+    sandbox_key_id: str = ""
+    """A key for the sandbox only."""
+    sandbox_key_file: Path | None = None
+    client_certificate_file: Path | None = None
+    """For the first topic, its voip and its complication, in both environments."""
+    client_key_file: Path | None = None
+    sandbox_client_certificate_file: Path | None = None
+    """For the first topic, in the sandbox only."""
+    sandbox_client_key_file: Path | None = None
+    wrong_client_certificate_file: Path | None = None
+    """For no topic."""
+    wrong_client_key_file: Path | None = None
 
 
 class FcmAccess(Model):

@@ -7,7 +7,7 @@ import orjson
 
 from nuncio_simulator.contract import Fault, ProviderName
 from nuncio_simulator.tokens import Known
-from nuncio_simulator.wire import Headers, Reply, Request
+from nuncio_simulator.wire import GoAway, Headers, Reply, Request
 
 Clock = Callable[[], float]
 """Unix seconds."""
@@ -22,6 +22,8 @@ class Visit:
 
     def __init__(self, stream_limit: int) -> None:
         self.stream_limit = stream_limit
+        self.forced_limit: int | None = None
+        """A stream limit that the script put in place of the provider's."""
         self.requests_since: dict[int, int] = {}
         """Fault id: requests counted for it, for faults that wait for the n-th."""
 
@@ -43,6 +45,8 @@ class Result(NamedTuple):
     """Seconds."""
     plaintext: bytes | None = None
     """Web Push: what the browser decrypted."""
+    goaway: GoAway | None = None
+    """The provider has had enough of this connection."""
 
     def __repr__(self) -> str:
         return f"Result({self.reply.status}, {self.reason!r})"

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from nuncio_simulator.aes128gcm import CannotDecryptError, Device, decrypt, sender_key
 from nuncio_simulator.contract import Fault, FaultKind, Platform, ProviderName
-from nuncio_simulator.personalities import VOICES, Problem
+from nuncio_simulator.personalities import QUIRKS, VOICES, Problem
 from nuncio_simulator.population import Population, fingerprint
 from nuncio_simulator.provider import (
     THROTTLE_SECONDS,
@@ -23,6 +23,10 @@ from nuncio_simulator.vapid import VapidChecks, Voucher
 from nuncio_simulator.wire import Reply, Request
 
 STREAMS: Final = 100
+DEFAULT_REASONS: Final = {
+    FaultKind.CREDENTIAL: Problem.BAD_CREDENTIAL,
+    FaultKind.SHUTDOWN: Problem.UNAVAILABLE,
+}
 BODY_LIMIT: Final = 4_096
 TTL: Final = re.compile(rb"[0-9]{1,19}")
 MAX_TTL: Final = 30 * 86_400  # what autopush keeps a message for, at most
@@ -35,7 +39,16 @@ class WebPush:
 
     name = ProviderName.WEBPUSH
 
-    def __init__(self, origin: str, *, vapid: VapidChecks, population: Population) -> None:
+    def __init__(
+        self,
+        origin: str,
+        *,
+        vapid: VapidChecks,
+        population: Population,
+        max_ttl: int = MAX_TTL,
+    ) -> None:
+        """max_ttl: seconds for which a message is kept at most, whatever TTL asks for."""
+        self._max_ttl = max_ttl
         self._origin = origin
         self._vapid = vapid
         self._population = population
@@ -62,13 +75,12 @@ class WebPush:
 
     def refuse(self, fault: Fault, token: Known | None) -> Result:
         """A refusal by a Problem's name, or plain text with the fault's status."""
-        default = {FaultKind.CREDENTIAL: Problem.BAD_CREDENTIAL}.get(fault.kind, Problem.THROTTLED)
-        reason = fault.reason or default
+        reason = fault.reason or DEFAULT_REASONS.get(fault.kind, Problem.THROTTLED)
         if reason in set(Problem):
             service = Platform.FIREFOX if token is None else token.label.platform
             reply = VOICES[service](Problem(reason))
         else:
-            reply = Reply(400, (), reason.encode())
+            reply = QUIRKS.get(reason, Reply(400, (), reason.encode()))
         status = fault.status or reply.status
         headers = reply.headers + extra_headers(fault)
         text = None if token is None else token.text
@@ -100,7 +112,10 @@ class WebPush:
             except CannotDecryptError:
                 return _refusal(Problem.UNDECRYPTABLE, token.label.platform, token)
         location = f"{self._origin}/m/{uuid4()}"
-        ttl = min(int(request.headers[b"ttl"]), MAX_TTL)
+        ttl = min(int(request.headers[b"ttl"]), self._max_ttl)
+        topic = request.headers.get(b"topic")
+        slot = None if topic is None else topic.decode()
+        self._population.mailbox.store(token.core, location, slot=slot, lasts=ttl > 0)
         headers = ((b"location", location.encode()), (b"ttl", b"%d" % ttl))
         return Result(
             Reply(201, headers),

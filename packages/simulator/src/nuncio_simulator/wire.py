@@ -1,6 +1,9 @@
 """What passes between a connection and the site behind it; no HTTP/2 frames, no provider words."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
+
+from nuncio_simulator.contract import Malformation
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -42,6 +45,23 @@ class GoAway(NamedTuple):
     """None: the highest stream that was answered. Streams above it are ignored."""
 
 
+class Form(NamedTuple):
+    """How a reply is laid out; a client sees the same message in each. HTTP/2, unless noted."""
+
+    informational: bool = False
+    """A 103 comes first; over HTTP/1.1 too."""
+    trailers: Headers = ()
+    padding: int = 0
+    """Bytes in each frame, at most 255."""
+    split: bool = False
+    """The field block comes with CONTINUATION, the body in several DATA frames."""
+    stall: bool = False
+    """Half of the body comes, and then nothing more; over HTTP/1.1 too."""
+
+
+PLAIN: Final = Form()
+
+
 class Answer(NamedTuple):
     """What becomes of a request. No reply and nothing else: the stream hangs."""
 
@@ -54,6 +74,11 @@ class Answer(NamedTuple):
     """After the reply, if there is one."""
     disconnect: bool = False
     """Instead of a reply: cut the connection."""
+    form: Form = PLAIN
+    malformed: Malformation | None = None
+    """Written before the reply, if there is one; HTTP/2 only."""
+    settings: Mapping[int, int] | None = None
+    """SETTINGS to announce before the reply, by identifier; HTTP/2 only."""
 
 
 class Conversation(Protocol):
@@ -68,6 +93,10 @@ class Conversation(Protocol):
         """Decide about a complete request; never waits."""
         ...
 
+    def answers_ping(self) -> bool:
+        """Whether a PING is answered."""
+        ...
+
 
 class Connection(Protocol):
     """A live connection, as the listener keeps it."""
@@ -77,7 +106,7 @@ class Connection(Protocol):
         ...
 
 
-BODY_LIMIT = 32_768
+BODY_LIMIT: Final = 32_768
 """Bytes kept of a request body: far above every provider's limit, so size checks still see it."""
 
 
