@@ -90,4 +90,5 @@ def _is_too_old(seat: Seat, policy: Policy, now: float) -> bool:
 
 def _is_of_no_use(seat: Seat, policy: Policy, now: float) -> bool:
     is_idle = now - seat.quiet_since >= policy.idle_after.total_seconds()
-    return not seat.in_flight and (seat.is_draining or is_idle)
+    is_over = seat.is_draining or _is_too_old(seat, policy, now)
+    return not seat.in_flight and (is_over or is_idle)

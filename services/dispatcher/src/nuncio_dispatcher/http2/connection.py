@@ -189,19 +189,22 @@ class Connection:
     def write(self, exchange: Exchange, count: int, *, at: datetime, now: float) -> int:
         """Write up to so many of the waiting rows, `room` at most; returns how many were.
 
-        Fewer when a window does not let more through.
+        Fewer when a window does not let more through. Raises what a request raises that cannot be
+        put in bytes; then its row has ended, and the connection is as good as before.
         """
         first, written = self._next_stream, 0
-        while written < count and exchange.waiting:
-            form = self._table.form(exchange.requests)
-            wanted = count - written if form.is_lasting else 1
-            done = self._write_rows(exchange, form, wanted, at)
-            written += done
-            if done < wanted:
-                break
-        if self._next_stream > first:
-            due = now + exchange.answer_within
-            heapq.heappush(self._dues, (due, first, self._next_stream - 2))
+        try:
+            while written < count and exchange.waiting:
+                form = self._table.form(exchange.requests)
+                wanted = count - written if form.is_lasting else 1
+                done = self._write_rows(exchange, form, wanted, at)
+                written += done
+                if done < wanted:
+                    break
+        finally:
+            if self._next_stream > first:
+                due = now + exchange.answer_within
+                heapq.heappush(self._dues, (due, first, self._next_stream - 2))
         return written
 
     def _write_rows(self, exchange: Exchange, form: Form, count: int, at: datetime) -> int:
@@ -220,33 +223,43 @@ class Connection:
         streams, stream, window = self._streams, self._next_stream, self._window
         parts: list[bytes] = []
         written = 0
-        while written < count and waiting:
-            row = waiting.popleft()
-            path, body = paths[row], bodies[row]
-            size, length = len(body), len(path)
-            if length > longest or not 0 < size <= simple or size > window:
-                break
-            block = before + lengths[length] + path + sizes[size] + after
-            if own is not None:
-                block += own[row]
-            block_size = len(block)
-            if block_size > frames.DEFAULT_FRAME_SIZE:
-                break
-            parts += (
-                pack(block_size >> 8, block_size & 0xFF, HEADERS, END_HEADERS, stream),
-                block,
-                pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream),
-                body,
-            )
-            streams[stream] = exchange, row
-            written_at[row] = at
-            window -= size
-            stream += 2
-            written += 1
-        else:
-            row = -1
-        self._out += parts
-        self._next_stream, self._window = stream, window
+        row = -1
+        try:
+            while written < count and waiting:
+                row = waiting.popleft()
+                path, body = paths[row], bodies[row]
+                size, length = len(body), len(path)
+                if length > longest or not 0 < size <= simple or size > window:
+                    break
+                block = before + lengths[length] + path + sizes[size] + after
+                if own is not None:
+                    block += own[row]
+                block_size = len(block)
+                if block_size > frames.DEFAULT_FRAME_SIZE:
+                    break
+                parts += (
+                    pack(block_size >> 8, block_size & 0xFF, HEADERS, END_HEADERS, stream),
+                    block,
+                    pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream),
+                    body,
+                )
+                streams[stream] = exchange, row
+                written_at[row] = at
+                window -= size
+                stream += 2
+                written += 1
+            else:
+                row = -1
+        except Exception:
+            # A fault of the sender's, in this row: nothing of it is written.
+            exchange.fail(row, Failure.FAULT)
+            self._touched[exchange] = None
+            if not form.is_lasting:
+                self._table.take_back()
+            raise
+        finally:
+            self._out += parts
+            self._next_stream, self._window = stream, window
         if row >= 0:
             written += self._write_row(exchange, form, row, at)
         if self._next_stream > frames.LAST_STREAM:
@@ -260,6 +273,8 @@ class Connection:
         if len(path) > min(len(LENGTHS) - 1, self._largest_list - form.list_size):
             exchange.fail(row, Failure.TOO_LARGE)
             self._touched[exchange] = None
+            if not form.is_lasting:
+                self._table.take_back()
             return True
         if len(body) > self._window and self._streams and form.is_lasting:
             exchange.waiting.appendleft(row)
@@ -275,7 +290,7 @@ class Connection:
             frames.header_block(block, stream, end_stream=not body, largest=self._largest_frame)
         )
         if body:
-            self._half_written[stream] = HalfWritten(body, window=self._stream_window)
+            self._half_written[stream] = HalfWritten(body, window=self._stream_window, begun_at=at)
             self._write_bodies(at)
         else:
             exchange.written_at[row] = at
@@ -366,8 +381,6 @@ class Connection:
 
     def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
         self._unread_window -= len(payload)
-        if self._unread_window < 0:
-            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "DATA stays within the window")
         if self._unread_window < OUR_WINDOW // 2:
             self._out.append(frames.window_update(0, OUR_WINDOW - self._unread_window))
             self._unread_window = OUR_WINDOW
@@ -377,7 +390,7 @@ class Connection:
         half = self._half_read.get(stream)
         if half is None:
             raise StreamFault(Code.PROTOCOL_ERROR, "DATA comes after HEADERS")
-        goes_on = half.add(data)
+        goes_on = half.add(data, framed=len(payload))
         if flags & END_STREAM:
             half.end()
             self._answer(stream, half.status, half)
@@ -432,6 +445,8 @@ class Connection:
             return
         half = HalfRead(status, headers)
         if ends:
+            if status not in _WITHOUT_BODY:
+                half.end()
             self._answer(stream, status, half)
         else:
             self._half_read[stream] = half
@@ -452,6 +467,8 @@ class Connection:
         if flags & frames.ACK:
             if payload:
                 raise ConnectionFault(Code.FRAME_SIZE_ERROR, "an acknowledgement is empty")
+            if not self.is_settled:
+                raise ConnectionFault(Code.PROTOCOL_ERROR, "SETTINGS comes first")
             if not self._knows_no_table:
                 self._knows_no_table = True
                 self._decoder.forget_table()
@@ -544,7 +561,7 @@ class Connection:
             heapq.heappop(self._dues)
             for stream in range(max(first, oldest), last + 1, 2):
                 if stream in self._streams:
-                    self._reset(stream, Code.CANCEL, Failure.NO_ANSWER)
+                    self._give_up(stream)
 
     def is_silent(self, now: float, *, ping_after: float, ping_within: float) -> bool:
         """Whether the peer has stopped talking: asked by a PING, it has not answered in time.
@@ -569,7 +586,7 @@ class Connection:
         """Wait for no more answers of an exchange: its rows on this connection fail."""
         for stream, (of, _) in list(self._streams.items()):
             if of is exchange:
-                self._reset(stream, Code.CANCEL, Failure.NO_ANSWER)
+                self._give_up(stream)
 
     def close(self) -> None:
         """Say goodbye; requests under way are still answered."""
@@ -597,7 +614,9 @@ class Connection:
         """A request has its answer."""
         exchange, row = self._streams.pop(stream)
         self._half_read.pop(stream, None)
-        if self._half_written.pop(stream, None) is not None:
+        half_written = self._half_written.pop(stream, None)
+        if half_written is not None:
+            exchange.written_at[row] = half_written.begun_at
             self._tell_reset(stream, Code.CANCEL)
         self.answered += 1
         self._touched[exchange] = None
@@ -630,7 +649,18 @@ class Connection:
         if stream in self._streams:
             self._fail(stream, failure)
 
+    def _give_up(self, stream: int) -> None:
+        """Wait no longer for the end of an answer; a status without its body still counts."""
+        self._tell_reset(stream, Code.CANCEL)
+        half = self._half_read.get(stream)
+        if half is not None:
+            self._answer(stream, half.status, half)
+        else:
+            self._fail(stream, Failure.NO_ANSWER)
+
     def _tell_reset(self, stream: int, code: Code) -> None:
+        if stream in self._cut:
+            return
         self._out.append(frames.rst_stream(stream, code))
         self._cut[stream] = None
         if len(self._cut) > MOST_CUT:
@@ -650,6 +680,7 @@ class Connection:
             raise ConnectionFault(Code.PROTOCOL_ERROR, "a stream is opened before it is used")
 
 
+_WITHOUT_BODY: Final = frozenset({204, 304})  # whatever their content-length says
 _OF_STREAMS: Final = frozenset(
     {
         frames.DATA,

@@ -7,6 +7,7 @@ Nothing is ever evicted from the peer's table to make room: what finds none stay
 Source: RFC 7541; Apple, "Sending notification requests to APNs" (which fields to index).
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple, cast
 
@@ -105,6 +106,7 @@ class PeerTable:
         self._limit = LARGEST_TABLE
         self._smallest: int | None = None  # since the last block, where the limit has changed
         self._known: tuple[Requests, Form] | None = None
+        self._before_form: tuple[int, int, int | None] = 0, 0, None
 
     def __repr__(self) -> str:
         return f"PeerTable(entries={len(self._entries)}, size={self._size}/{self._limit})"
@@ -124,20 +126,29 @@ class PeerTable:
         """How the next blocks of these requests are made; what it adds to the table is added."""
         if self._known is not None and self._known[0] is requests:
             return self._known[1]
+        fields = [_encoded(field) for field in requests.fields]
+        passing_fields = [_encoded(field) for field in requests.passing_fields]
+        # From here on nothing raises: what is in the table, the peer gets to know.
         entries = len(self._entries)
+        self._before_form = entries, self._size, self._smallest
         update = self._size_update()
         before = update + _POST + _HTTPS
         before += self._steady(b":authority", requests.origin.authority.encode()) + _PATH
-        after = b"".join(self._steady(*_encoded(field)) for field in requests.fields)
-        after += b"".join(self._passing(*_encoded(field)) for field in requests.passing_fields)
+        after = b"".join(self._steady(*field) for field in fields)
+        after += b"".join(self._passing(*field) for field in passing_fields)
         if requests.own is not None:
             name, values = requests.own
             after += self._own(name.encode(), len(values[0]))
         lasting = len(self._entries) == entries and not update
         form = Form(before, after, _list_size(requests), lasting)
-        if lasting:
-            self._known = requests, form
+        # What was added to the table has moved the indices of every other form.
+        self._known = (requests, form) if lasting else None
         return form
+
+    def take_back(self) -> None:
+        """The last form, which was not lasting, went into no block: the peer knows none of it."""
+        entries, self._size, self._smallest = self._before_form
+        del self._entries[entries:]
 
     def _size_update(self) -> bytes:
         """Source: RFC 7541, section 4.2: the smallest size that was in force, then the present."""
@@ -148,7 +159,9 @@ class PeerTable:
         return b"".join(integer(size, prefix=5, flags=_RESIZE) for size in sizes)
 
     def _steady(self, name: bytes, value: bytes) -> bytes:
-        """A field that is found in the table, or put there."""
+        """A field that is found in the table, or put there unless it must not be."""
+        if name in _SECRET:
+            return self._name(name, _NO_INDEXING) + string(value)
         newest_first = reversed(self._entries)
         for index, entry in enumerate(newest_first, start=len(_STATIC) + 1):
             if (entry.name, entry.value) == (name, value):
@@ -263,11 +276,17 @@ class AnswerDecoder:
     def decode(self, block: bytes) -> list[Field]:
         """The fields of a block, in order. Raises ConnectionFault."""
         try:
-            return cast("list[Field]", list(self._decoder.decode(block)))
+            fields = self._decoder.decode(block, raw=True)
         # Besides its own errors, hpack lets through what indexing and slicing raise.
         except (HPACKError, IndexError, ValueError) as error:
             rule = f"a header block can be decoded ({type(error).__name__})"
             raise ConnectionFault(Code.COMPRESSION_ERROR, rule) from error
+        # HTTP lets values hold any bytes above 0x7F: they must not end the connection.
+        return [(_text(name), _text(value)) for name, value in fields]
+
+
+def _text(field_part: str | bytes) -> str:
+    return cast("bytes", field_part).decode(errors="replace")
 
 
 def read_answer(fields: Iterable[Field]) -> tuple[int, dict[str, str]]:
@@ -297,10 +316,11 @@ def check_trailers(fields: Iterable[Field]) -> None:
 
 
 def _check(name: str, value: str) -> None:
-    if not name or name.startswith(":") or name != name.lower() or name in _CONNECTION_SPECIFIC:
+    if _NAME.fullmatch(name) is None or name in _CONNECTION_SPECIFIC:
         raise StreamFault(Code.PROTOCOL_ERROR, "field names are in lower case, and end to end")
     if value != value.strip(" \t") or not _FORBIDDEN.isdisjoint(value):
         raise StreamFault(Code.PROTOCOL_ERROR, "a value has no line breaks and no outer blanks")
 
 
+_NAME: Final = re.compile(r"[!-9;-@\[-~]+")  # visible ASCII but for colon and upper case
 _FORBIDDEN: Final = frozenset("\0\r\n")

@@ -11,9 +11,7 @@ from nuncio_dispatcher.http2.exchange import Failure, Origin
 from nuncio_runtime.clock import Clock
 
 HIGH_WATER: Final = 1 << 20
-"""Bytes that may wait to be sent before no more requests are written."""
-MOST_UNSENT: Final = 4 << 20
-"""Bytes that may wait to be sent before the peer counts as dead."""
+"""Bytes that may wait to be sent before no more is read, and no more requests are written."""
 
 SHUTDOWN_WITHIN: Final = 2.0
 """Seconds for a peer to end TLS in good order."""
@@ -75,12 +73,16 @@ class Link(asyncio.Protocol):
             self.close()
 
     def pause_writing(self) -> None:
-        """See asyncio.Protocol."""
+        """See asyncio.Protocol. What a peer asks while it does not read must not pile up here."""
         self.is_congested = True
+        if self._socket is not None:
+            self._socket.pause_reading()
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
         self.is_congested = False
+        if self._socket is not None:
+            self._socket.resume_reading()
         self._turned(self)
         self.flush()
 
@@ -100,8 +102,6 @@ class Link(asyncio.Protocol):
             return
         self.written_at = self._loop.time()
         self._socket.write(out)
-        if self._socket.get_write_buffer_size() > MOST_UNSENT:
-            self.abort()
 
     def close(self) -> None:
         """Close once what was written is sent."""
@@ -172,6 +172,7 @@ async def _resolve(origin: Origin) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    # ValueError: a name that cannot be asked for, as with labels that are too long.
+    except (OSError, ValueError) as error:
         raise DialFailed(Failure.CONNECT_FAILED) from error
     return list(dict.fromkeys(str(address[4][0]) for address in found))

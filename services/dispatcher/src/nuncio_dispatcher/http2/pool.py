@@ -67,8 +67,7 @@ class Pool:
     def post(self, exchange: Exchange) -> None:
         """See Transport.post."""
         self._queue(exchange)
-        if self._turn is None:
-            self._turn = self._loop.call_soon(self._take_turn)
+        self._turn_soon()
 
     def abandon(self, exchange: Exchange) -> None:
         """See Transport.abandon."""
@@ -78,6 +77,7 @@ class Pool:
             link.connection.cancel(exchange)
             link.flush()
         _tell(exchange)
+        self._turn_soon()  # others may have its streams
 
     async def aclose(self) -> None:
         """See Transport.aclose."""
@@ -120,6 +120,10 @@ class Pool:
 
     # --- turns -----------------------------------------------------------------------------------
 
+    def _turn_soon(self) -> None:
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._take_turn)
+
     def _take_turn(self) -> None:
         self._turn = None
         self._pump()
@@ -161,7 +165,7 @@ class Pool:
             links[at].connection.drain()
         for at in plan.closes:
             self._close(links[at])
-        if plan.opens:
+        if plan.opens and now >= self._not_before:  # what was closed may have come to nothing
             self._opening = self._loop.create_task(self._open())
         written = 0
         for link, count in zip(links, plan.writes, strict=True):
@@ -173,13 +177,25 @@ class Pool:
         """Write up to so many rows on a connection."""
         at, left = self._clock.now(), count
         while left and (exchange := self._next_exchange()) is not None:
-            written = link.connection.write(exchange, left, at=at, now=now)
+            try:
+                written = link.connection.write(exchange, left, at=at, now=now)
+            # Whatever it is about these requests, others shall be sent.
+            except Exception as error:  # noqa: BLE001
+                self._cannot_write(exchange, error)
+                break
             left -= written
             if exchange.waiting and left:
                 break  # a window is full
         link.flush()
         self._tell_touched(link)
         return count - left
+
+    def _cannot_write(self, exchange: Exchange, error: Exception) -> None:
+        """A fault of the sender's: what is written of the exchange is answered, the rest fails."""
+        log.error("http2_cannot_write", origin=str(self._origin), error=type(error).__name__)
+        exchange.is_over = True
+        exchange.fail_waiting(Failure.FAULT)
+        self._loop.call_soon(_tell, exchange)
 
     # --- opening ---------------------------------------------------------------------------------
 
@@ -192,6 +208,10 @@ class Pool:
             failure = error.failure
         except TimeoutError:
             failure = Failure.CONNECT_FAILED
+        # Whatever it is, rows must not wait for ever.
+        except Exception as error:  # noqa: BLE001
+            log.error("http2_dial_failed", origin=str(self._origin), error=type(error).__name__)
+            failure = Failure.FAULT
         finally:
             self._opening = None
         if failure is not None:
@@ -239,7 +259,8 @@ class Pool:
             code, debug = connection.farewell
             shown = _SHOWN.sub(b"?", debug).decode()
             log.info("http2_goaway", origin=str(self._origin), code=code, debug=shown)
-        if connection.was_used and not connection.answered:
+        is_missed = connection.was_used or self._next_exchange() is not None
+        if is_missed and not connection.answered:
             self._note_failure(Failure.CONNECTION_LOST, most=MOST_BARREN)
 
     def _note_failure(self, failure: Failure, *, most: int = 1) -> None:
@@ -356,6 +377,8 @@ def _seat(link: Link) -> Seat:
 
 
 def _tell(exchange: Exchange) -> None:
+    if exchange.ended.is_set() and not exchange.unheard:
+        return  # abandoned
     try:
         exchange.tell()
     # A fault of the listener's must not end the connection that other exchanges share.

@@ -1,17 +1,19 @@
 """What is kept of a stream that is more than an open request: half a body, half an answer."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from nuncio_dispatcher.http2.exchange import BODY_KEPT
-from nuncio_dispatcher.http2.frames import Code, StreamFault
+from nuncio_dispatcher.http2.frames import DEFAULT_WINDOW, Code, StreamFault
 
 
 class HalfWritten:
     """A request whose body is not wholly written: the windows or the frame size did not let it."""
 
-    __slots__ = ("body", "sent", "window")
+    __slots__ = ("begun_at", "body", "sent", "window")
 
-    def __init__(self, body: bytes, *, window: int) -> None:
+    def __init__(self, body: bytes, *, window: int, begun_at: datetime) -> None:
+        self.begun_at = begun_at
         self.body = body
         self.sent = 0
         self.window = window  # of the stream; may be negative after a change of SETTINGS
@@ -32,7 +34,7 @@ class HalfWritten:
 class HalfRead:
     """An answer whose status is known, and of which more will come."""
 
-    __slots__ = ("body", "headers", "length", "size", "status")
+    __slots__ = ("body", "headers", "length", "size", "status", "window")
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         """Raises StreamFault for a content-length that is none."""
@@ -40,13 +42,18 @@ class HalfRead:
         self.headers = headers
         self.length = _content_length(headers)
         self.size = 0
+        self.window = DEFAULT_WINDOW  # never updated: it is larger than what we read
         self.body = b""
 
-    def add(self, data: bytes) -> bool:
+    def add(self, data: bytes, *, framed: int) -> bool:
         """Take a piece of the body. False: that is as much as we read.
 
-        Raises StreamFault when it is more than content-length says.
+        framed: its length with padding, as flow control counts it. Raises StreamFault when it is
+        more than the stream's window lets through, or than content-length says.
         """
+        self.window -= framed
+        if self.window < 0:
+            raise StreamFault(Code.FLOW_CONTROL_ERROR, "DATA stays within the window")
         self.size += len(data)
         if self.length is not None and self.size > self.length:
             raise StreamFault(Code.PROTOCOL_ERROR, "a body is as long as content-length says")
