@@ -14,7 +14,16 @@ from typing import Any, Final, Literal
 
 import psutil
 
-MEASURED: Final = ("grpcio", "protobuf", "asyncpg", "uvloop", "httpx", "aioapns", "pywebpush")
+MEASURED: Final = (
+    "grpcio",
+    "protobuf",
+    "asyncpg",
+    "uvloop",
+    "httpx",
+    "aioapns",
+    "pywebpush",
+    "cryptography",
+)
 
 Note = Callable[[str], None]
 
@@ -96,6 +105,10 @@ class Report:
 
     cases: Sequence[Case]
     bars: Sequence[Bar] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what took part and is no package."""
+    absent: Sequence[str] = ()
+    """What did not take part, and why."""
 
     @property
     def holds(self) -> bool:
@@ -106,7 +119,8 @@ class Report:
         """The form that all benchmark files have."""
         return {
             "machine": machine(),
-            "versions": versions(MEASURED),
+            "versions": {**versions(MEASURED), **self.programs},
+            "absent": list(self.absent),
             "cases": [case.document() for case in self.cases],
             "bars": [bar.document() for bar in self.bars],
         }
