@@ -27,11 +27,12 @@ WHOLE_APP = "com.example.whole"
 FAULTY_APP = "com.example.faulty"
 SHARED_APP = "com.example.shared"
 REFUSED_APP = "com.example.refused"
+DIRECT_APP = "com.example.direct"
 # One for each delivery policy: at most once, at least once.
 SILENT_APPS = ("com.example.silent-once", "com.example.silent-again")
 CRASH_APPS = ("com.example.crash-once", "com.example.crash-again")
 APPS = (
-    *(APP, DYING_APP, HALF_APP, WHOLE_APP, FAULTY_APP, SHARED_APP, REFUSED_APP),
+    *(APP, DYING_APP, HALF_APP, WHOLE_APP, FAULTY_APP, SHARED_APP, REFUSED_APP, DIRECT_APP),
     *(*SILENT_APPS, *CRASH_APPS),
 )
 PROVIDERS: tuple[Mintable, ...] = (ProviderName.APNS, ProviderName.FCM, ProviderName.WEBPUSH)

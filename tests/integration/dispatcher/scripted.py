@@ -10,6 +10,7 @@ from uuid import UUID
 from nuncio_dispatcher.domain.dispatch import ALL_KEYS, Audience, KeyRange, Work
 from nuncio_dispatcher.domain.errors import UpstreamUnavailable
 from nuncio_dispatcher.domain.model import (
+    Address,
     Answers,
     Environment,
     Message,
@@ -99,12 +100,14 @@ Verdicts = Callable[[int, int], Verdict]
 class ScriptedLanes:
     """One lane for everything. ids: the request ids that were sent, by number.
 
-    Told to stop, it has no answers to what it was sent. deaf: it does not hear that.
+    Told to stop, it has no answers to what it was sent. deaf: it does not hear that. reason: of all
+    that is not accepted; empty: the verdict's name.
     """
 
     verdict: Verdicts = lambda _number, _before: Verdict.ACCEPTED
     unsent: bool = False
     deaf: bool = False
+    reason: str = ""
     ids: dict[int, list[UUID]] = field(default_factory=dict)
     sending: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
@@ -116,7 +119,7 @@ class ScriptedLanes:
     def lane(self, _app_id: str, _provider: Provider, _environment: Environment) -> "ScriptedLanes":
         return self
 
-    def check(self, message: Message) -> None:
+    def check(self, message: Message, *, to: Address | None = None) -> None:
         pass
 
     async def send(
@@ -126,7 +129,9 @@ class ScriptedLanes:
         *,
         expires_at: datetime,
         stop: asyncio.Event | None = None,
+        urgent: bool = False,
     ) -> Answers:
+        del urgent  # nothing waits here
         assert expires_at > datetime.now(UTC)
         numbers = [number_of(each.reveal()) for each in targets.tokens]
         before = [len(self.ids.get(number, [])) for number in numbers]
@@ -139,7 +144,9 @@ class ScriptedLanes:
             return Answers.uniform(len(targets), Verdict.UNKNOWN, reason="CUT", sent_at=sent_at)
         answers = Answers.uniform(len(targets), Verdict.ACCEPTED, sent_at=sent_at)
         answers.verdicts[:] = bytes(map(self.verdict, numbers, before))
-        answers.reasons[:] = ["" if v == 1 else Verdict(v).name for v in answers.verdicts]
+        answers.reasons[:] = [
+            "" if v == 1 else self.reason or Verdict(v).name for v in answers.verdicts
+        ]
         return answers
 
     def _stop(self, stop: asyncio.Event | None) -> asyncio.Event:

@@ -140,8 +140,9 @@ async def test_a_client_ref_with_other_content_is_refused(stub: Stub) -> None:
         (order(expression="platform ="), Kind.INVALID_ARGUMENT, "AUDIENCE_INVALID"),
         (order(expression='segment("nowhere")'), Kind.NOT_FOUND, "SEGMENT_NOT_FOUND"),
         (order(title="x" * 900, purpose="Not So"), Kind.INVALID_ARGUMENT, "INVALID_FIELD"),
+        (order(title=""), Kind.INVALID_ARGUMENT, "MESSAGE_INVALID"),
     ],
-    ids=["app", "app of named users", "expression", "segment", "purpose"],
+    ids=["app", "app of named users", "expression", "segment", "purpose", "nothing said"],
 )
 async def test_a_wrong_order_is_refused_with_its_reason(
     stub: Stub, wanted: pb.CreateDispatchRequest, kind: Kind, reason: str

@@ -2,10 +2,21 @@
 
 from datetime import UTC, datetime, timedelta
 
+import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nuncio_dispatcher.domain.model import Message, Priority, Provider, Verdict
+from nuncio_dispatcher.domain.overrides import (
+    ActivityEvent,
+    ApnsOverrides,
+    FcmOverrides,
+    LiveActivity,
+    PushType,
+    Urgency,
+    WebPushOverrides,
+)
 from nuncio_dispatcher.domain.pages import Settled
 from nuncio_dispatcher.domain.settle import settle
 from nuncio_dispatcher.storage.packing import (
@@ -59,6 +70,67 @@ def test_a_message_comes_back_with_all_its_parts() -> None:
     )
     assert message_from(message_json(message)) == message
     assert message_from(message_json(Message())) == Message()
+
+
+ACTIVITY = LiveActivity(
+    event=ActivityEvent.START,
+    content_state={"score": 3, "share": 0.5, "names": ["a", None]},
+    stale_date=NOW,
+    dismissal_date=NOW + timedelta(milliseconds=1),
+    relevance_score=1.5,
+    attributes_type="T",
+    attributes={},
+    input_push_channel="c",
+    input_push_token=True,
+)
+OVERRIDDEN = Message(
+    apns=ApnsOverrides(
+        push_type=PushType.LIVEACTIVITY,
+        topic="t",
+        priority=1,
+        expiration=NOW,
+        collapse_id="c",
+        payload={"aps": {"n": 1}},
+        live_activity=ACTIVITY,
+    ),
+    fcm=FcmOverrides(message={"android": {"ttl": "1s"}, "data": None}),
+    web_push=WebPushOverrides(
+        urgency=Urgency.LOW, topic="t", time_to_live=timedelta(0), payload=b"\x00\xff"
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        OVERRIDDEN,
+        Message(apns=ApnsOverrides(expiration=timedelta(0))),
+        Message(apns=ApnsOverrides(), fcm=FcmOverrides(message={}), web_push=WebPushOverrides()),
+        Message(apns=ApnsOverrides(live_activity=LiveActivity(event=ActivityEvent.END))),
+    ],
+    ids=["all", "now or never", "nothing in them", "a bare activity"],
+)
+def test_overrides_come_back_from_json_with_all_their_parts(message: Message) -> None:
+    assert message_from(orjson.loads(orjson.dumps(message_json(message)))) == message
+
+
+def test_what_only_a_newer_release_knows_of_overrides_is_left_out() -> None:
+    kept = orjson.loads(orjson.dumps(message_json(OVERRIDDEN)))
+    kept["apns"] |= {"push_type": 99, "hologram": "h"}
+    kept["apns"]["live_activity"]["event"] = 9
+    kept["web_push"] |= {"urgency": 9}
+    back = message_from(kept)
+    assert back.apns is not None
+    assert back.web_push is not None
+    assert (back.apns.push_type, back.apns.live_activity) == (None, None)
+    assert back.web_push.urgency is None
+
+
+def test_a_message_of_an_older_release_has_no_overrides() -> None:
+    kept = message_json(Message(title="t"))
+    for name in ("apns", "fcm", "web_push"):
+        del kept[name]
+    assert message_from(kept) == Message(title="t")
 
 
 def test_what_only_a_newer_release_knows_of_a_message_is_left_out() -> None:

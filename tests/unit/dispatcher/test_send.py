@@ -6,7 +6,9 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from nuncio_dispatcher.domain.dispatch import Audience
 from nuncio_dispatcher.domain.model import (
+    Address,
     Answers,
     Environment,
     Message,
@@ -31,6 +33,7 @@ class EchoLane:
         self.name = name
         self.sent: list[TargetColumns] = []
         self.stop: asyncio.Event | None = None
+        self.urgent = False
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -42,8 +45,10 @@ class EchoLane:
         *,
         expires_at: datetime,
         stop: asyncio.Event | None = None,
+        urgent: bool = False,
     ) -> Answers:
         self.stop = stop
+        self.urgent = urgent
         assert expires_at == NOW + HOUR
         self.sent.append(targets)
         self.asked.set()
@@ -66,7 +71,7 @@ class EchoLanes:
         key = (app_id, provider, environment)
         return self.made.setdefault(key, EchoLane(f"{provider.name}/{environment.name}"))
 
-    def check(self, message: Message) -> None:
+    def check(self, message: Message, *, to: Address | None = None) -> None:
         pass
 
     async def aclose(self) -> None:
@@ -123,6 +128,24 @@ async def test_lanes_are_told_when_their_answers_have_to_do() -> None:
     lanes = EchoLanes()
     await send(lanes, work(), targets(A), now=NOW, patience=PATIENCE)
     assert lanes.lane("shop", A, Environment.PRODUCTION).stop is PATIENCE.cut
+
+
+@pytest.mark.parametrize(
+    ("audience", "urgent"),
+    [
+        (Audience(expression="all()"), False),
+        (Audience(user_ids=("u",)), True),
+        (Audience(installation_ids=bytes(16)), True),
+    ],
+    ids=["expression", "users", "installations"],
+)
+async def test_messages_to_somebody_in_particular_are_urgent(
+    audience: Audience, *, urgent: bool
+) -> None:
+    lanes = EchoLanes()
+    page = targets(1)
+    await send(lanes, work(audience=audience), page, now=NOW, patience=PATIENCE)
+    assert [lane.urgent for lane in lanes.made.values()] == [urgent]
 
 
 async def test_an_environment_that_is_not_said_is_production() -> None:

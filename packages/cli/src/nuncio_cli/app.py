@@ -9,7 +9,18 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from nuncio_cli import output
-from nuncio_cli.commands import apps, audience, bench, demo, dispatch, send, tokens, up
+from nuncio_cli.commands import (
+    apps,
+    audience,
+    bench,
+    demo,
+    dispatch,
+    lanes,
+    send,
+    send_direct,
+    tokens,
+    up,
+)
 
 EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 a service cannot be reached. "
@@ -70,5 +81,8 @@ root.add_typer(apps.group, name="apps")
 root.add_typer(tokens.group, name="tokens")
 root.add_typer(audience.group, name="audience")
 root.command("send")(send.send)
+root.command("send-direct")(send_direct.send_direct)
 root.add_typer(dispatch.group, name="dispatch")
+root.command("lanes")(lanes.lanes)
+root.add_typer(lanes.credentials, name="credentials")
 root.command("bench")(bench.bench)

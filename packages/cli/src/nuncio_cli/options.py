@@ -33,6 +33,15 @@ CaFile = Annotated[
     ),
 ]
 
+MessageFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON file with a message of the contract, overrides included (docs/messages.md); "
+        "the other options go before it.",
+        show_default=False,
+    ),
+]
+
 
 def _address(name: str, port: int) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(

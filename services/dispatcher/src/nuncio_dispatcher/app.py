@@ -22,6 +22,8 @@ from nuncio_dispatcher.config import (
 )
 from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.create import Create
+from nuncio_dispatcher.domain.direct import Direct
+from nuncio_dispatcher.domain.lanes import LaneDesk, keep_alarming
 from nuncio_dispatcher.domain.measure import keep_measuring
 from nuncio_dispatcher.domain.report import Reporter
 from nuncio_dispatcher.domain.retain import keep_forgetting
@@ -30,6 +32,7 @@ from nuncio_dispatcher.domain.run import Runner, RunnerPolicy
 from nuncio_dispatcher.domain.watch import Changes, Watch
 from nuncio_dispatcher.domain.work import Worker
 from nuncio_dispatcher.metrics import PrometheusMeters
+from nuncio_dispatcher.providers.book import FolderBook
 from nuncio_dispatcher.providers.lanes import FolderLanes
 from nuncio_dispatcher.storage.postgres import PostgresDispatches, PostgresJournal, PostgresOutbox
 from nuncio_runtime.client import connect
@@ -92,15 +95,19 @@ async def run(
         )
         browse = Browse(dispatches, targeting)
         watch = Watch(dispatches, changes, clock)
+        direct = Direct(lanes, clock=clock)
+        book = FolderBook(lanes, clock=clock)
+        desk = LaneDesk(book)
         await serve(
             settings.server,
-            [_mount(DispatcherServicer(dispatches, create, browse, watch))],
+            [_mount(DispatcherServicer(dispatches, create, browse, watch, direct, desk))],
             checks={"postgres": partial(is_reachable, pool)},
             background=[
                 runner.run,
                 reporter.run,
                 watch.keep_looking,
                 partial(keep_measuring, journal, meters, clock),
+                partial(keep_alarming, book, meters, clock),
                 partial(keep_forgetting, journal, clock, after=settings.keep_pages),
             ],
             stop=stop,

@@ -5,6 +5,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from nuncio_dispatcher.domain.lane_status import AlarmCause
 from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_dispatcher.domain.ports import Backlog
 from nuncio_runtime.metrics import REGISTRY
@@ -35,13 +36,20 @@ UNREPORTED: Final = Gauge(
 DUE: Final = Gauge(
     "dispatcher_due_shards", "Shards that have something to do now.", registry=REGISTRY
 )
+ALARMS: Final = Gauge(
+    "dispatcher_lane_alarms",
+    "Lanes that need somebody to look at them: the credential is refused or unusable, the breaker "
+    "is open, or the provider slows them down.",
+    ("provider", "cause"),
+    registry=REGISTRY,
+)
 
 _PROVIDERS: Final = {int(provider): provider.name for provider in Provider}
 _VERDICTS: Final = {int(verdict): verdict.name for verdict in Verdict}
 
 
 class PrometheusMeters:
-    """The domain's meters on Prometheus: see ports.Meters."""
+    """The domain's meters on Prometheus: see ports.Meters and ports.LaneMeters."""
 
     def page_closed(self, verdicts: Mapping[tuple[int, int], int], *, seconds: float) -> None:
         """Count the answers of a page."""
@@ -59,3 +67,10 @@ class PrometheusMeters:
         WAITING.set(backlog.waiting_targets)
         UNREPORTED.set(backlog.unreported_pages)
         DUE.set(backlog.due_shards)
+
+    def lane_alarms(self, alarms: Mapping[tuple[Provider, AlarmCause], int]) -> None:
+        """Show how many lanes need somebody to look at them."""
+        for provider in Provider:
+            for cause in AlarmCause:
+                count = alarms.get((provider, cause), 0)
+                ALARMS.labels(provider.name.lower(), cause.value).set(count)

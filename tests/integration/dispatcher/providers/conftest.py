@@ -41,10 +41,16 @@ async def simulator(simulator_folder: Path) -> AsyncIterator[Simulator]:
         yield Simulator(description, admin)
 
 
+@pytest.fixture(params=["reference", "multiplex"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """What carries the requests of the lanes."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def lanes(simulator: Simulator, tmp_path: Path) -> AsyncIterator[FolderLanes]:
+async def lanes(simulator: Simulator, tmp_path: Path, transport: str) -> AsyncIterator[FolderLanes]:
     """Lanes of one app to the simulator."""
-    write_credentials(tmp_path, simulator)
+    write_credentials(tmp_path, simulator, transport)
     lanes = FolderLanes(tmp_path, clock=SYSTEM_CLOCK)
     yield lanes
     await lanes.aclose()
@@ -58,10 +64,10 @@ def hand_clock() -> ManualClock:
 
 @pytest.fixture
 async def hand_lanes(
-    simulator: Simulator, tmp_path: Path, hand_clock: ManualClock
+    simulator: Simulator, tmp_path: Path, transport: str, hand_clock: ManualClock
 ) -> AsyncIterator[FolderLanes]:
     """Lanes whose waits are on the hand clock."""
-    write_credentials(tmp_path, simulator)
+    write_credentials(tmp_path, simulator, transport)
     lanes = FolderLanes(tmp_path, clock=hand_clock)
     yield lanes
     await lanes.aclose()

@@ -89,10 +89,14 @@ async def send_until_stopped(
         return await sending
 
 
-def write_credentials(folder: Path, simulator: Simulator, *, answer_within: float = 5.0) -> None:
+def write_credentials(folder: Path, simulator: Simulator, transport: str) -> None:
     """The app's file, with every provider pointing at the simulator."""
     apns, fcm, webpush = simulator.apns, simulator.fcm, simulator.webpush
-    common = {"ca_file": str(simulator.ca_file), "answer_within": answer_within}
+    common = {
+        "ca_file": str(simulator.ca_file),
+        "answer_within": 5.0,
+        "transport": transport,
+    }
     team = {
         "team_id": apns.team_id,
         "key_id": apns.key_id,
@@ -118,6 +122,19 @@ def write_credentials(folder: Path, simulator: Simulator, *, answer_within: floa
             },
         },
     )
+
+
+def change_credentials(folder: Path, **changed: object) -> None:
+    """Change keys in every section of the app's file that has them."""
+    path = folder / f"{APP}.toml"
+    lines = path.read_text().splitlines()
+    for key, value in changed.items():
+        assert any(line.startswith(f"{key} = ") for line in lines)
+        lines = [
+            f"{key} = {json.dumps(value)}" if line.startswith(f"{key} = ") else line
+            for line in lines
+        ]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def write_sections(path: Path, sections: dict[str, dict[str, object]]) -> None:

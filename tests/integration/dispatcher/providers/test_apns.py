@@ -17,13 +17,14 @@ from nuncio_dispatcher.domain.model import (
 )
 from nuncio_dispatcher.domain.ports import Lane
 from nuncio_dispatcher.providers.lanes import FolderLanes
-from nuncio_runtime.clock import ManualClock
+from nuncio_runtime.clock import SYSTEM_CLOCK, ManualClock
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName
 from nuncio_simulator.process import Simulator
 from tests.integration.dispatcher.providers.sending import (
     APP,
     MESSAGE,
     answers_given,
+    change_credentials,
     plain,
     rows,
     send_until_stopped,
@@ -31,6 +32,7 @@ from tests.integration.dispatcher.providers.sending import (
     taken,
     verdicts,
     write_credentials,
+    write_sections,
 )
 
 
@@ -180,7 +182,7 @@ async def test_a_lost_connection_leaves_written_rows_unknown_and_the_lane_alive(
 async def test_silence_ends_at_the_deadline_and_takes_nobody_along(
     simulator: Simulator, tmp_path: Path, lanes: FolderLanes
 ) -> None:
-    write_credentials(tmp_path, simulator, answer_within=0.5)
+    change_credentials(tmp_path, answer_within=0.5)
     apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
     page = await minted(simulator, 10)
     await fault(simulator, FaultKind.NO_ANSWER, tokens=[page.tokens[4].reveal()])
@@ -290,7 +292,7 @@ async def test_a_changed_credential_is_a_lane_that_is_open(
     refused = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
     await refused.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
     await simulator.admin.clear_faults()
-    write_credentials(tmp_path, simulator, answer_within=4)
+    change_credentials(tmp_path, answer_within=4)
     hand_clock.advance(1)
     changed = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
     answers = await changed.send(MESSAGE, await minted(simulator, 2), expires_at=soon())
@@ -378,9 +380,9 @@ async def late_clock() -> ManualClock:
 
 
 async def test_an_expired_jwt_is_replaced_on_a_new_connection(
-    simulator: Simulator, tmp_path: Path, late_clock: ManualClock
+    simulator: Simulator, tmp_path: Path, transport: str, late_clock: ManualClock
 ) -> None:
-    write_credentials(tmp_path, simulator)
+    write_credentials(tmp_path, simulator, transport)
     lanes = FolderLanes(tmp_path, clock=late_clock)
     apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
     expires_at = soon(3_600)
@@ -396,10 +398,60 @@ async def test_an_expired_jwt_is_replaced_on_a_new_connection(
     await lanes.aclose()
 
 
+async def test_rows_that_wait_go_out_with_the_new_jwt_within_the_send(
+    simulator: Simulator, tmp_path: Path, transport: str
+) -> None:
+    clock = ManualClock(datetime.now(UTC) - timedelta(minutes=30))
+    write_credentials(tmp_path, simulator, transport)
+    lanes = FolderLanes(tmp_path, clock=clock)
+    sandbox = lanes.lane(APP, Provider.APNS, Environment.SANDBOX)  # has the JWT made
+    await sandbox.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    clock.advance(25 * 60)
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.ANSWER, reason="ExpiredProviderToken", count=1)
+    page = await minted(simulator, 20)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    # One stream until a token was taken: only the first row is refused.
+    assert verdicts(answers) == [Verdict.RETRY] + [Verdict.ACCEPTED] * 19
+    assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in page.ids[1:])
+    await lanes.aclose()
+
+
+async def test_a_replaced_lane_ends_what_it_is_sending(
+    simulator: Simulator, tmp_path: Path, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    old = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    page = await minted(simulator, 20)
+    await fault(simulator, FaultKind.LATENCY, latency_ms=300, count=1)
+    sending = asyncio.create_task(old.send(MESSAGE, page, expires_at=soon()))
+    await taken(simulator, ProviderName.APNS, 1)
+    change_credentials(tmp_path, answer_within=4)
+    hand_clock.advance(1)
+    new = hand_lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    assert new is not old
+    answers = await new.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 3
+    assert verdicts(await sending) == [Verdict.ACCEPTED] * 20
+    late = await old.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert late.reasons == ["NOT_SENT"]
+
+
+async def test_urgent_rows_do_not_wait_behind_the_others(simulator: Simulator, apns: Lane) -> None:
+    """A new connection has one stream until its first answer."""
+    bulk, urgent = await minted(simulator, 50), await minted(simulator, 3)
+    await fault(simulator, FaultKind.LATENCY, latency_ms=200, count=1)
+    sending = asyncio.create_task(apns.send(MESSAGE, bulk, expires_at=soon()))
+    await taken(simulator, ProviderName.APNS, 1)
+    await apns.send(MESSAGE, urgent, expires_at=soon(), urgent=True)
+    await sending
+    order = list(await accepted_ids(simulator))
+    assert {str(row_id) for row_id in urgent.ids} == set(order[1:4])
+
+
 async def test_a_cancelled_send_leaves_the_lane_usable(
     simulator: Simulator, tmp_path: Path, lanes: FolderLanes
 ) -> None:
-    write_credentials(tmp_path, simulator, answer_within=0.5)
+    change_credentials(tmp_path, answer_within=0.5)
     apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
     await fault(simulator, FaultKind.NO_ANSWER, count=1)
     page = await minted(simulator, 3)
@@ -410,3 +462,25 @@ async def test_a_cancelled_send_leaves_the_lane_usable(
     answers = await apns.send(MESSAGE, other, expires_at=soon())
     assert set(verdicts(answers)) == {Verdict.ACCEPTED}
     assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in other.ids)
+
+
+async def test_a_certificate_proves_the_connection_instead_of_a_jwt(
+    simulator: Simulator, tmp_path: Path, transport: str
+) -> None:
+    access = simulator.apns
+    section: dict[str, object] = {
+        "certificate_file": str(access.client_certificate_file),
+        "certificate_key_file": str(access.client_key_file),
+        "topic": access.topics[0],
+        "origin": access.origin,
+        "ca_file": str(simulator.ca_file),
+        "transport": transport,
+    }
+    write_sections(tmp_path / f"{APP}.toml", {"apns.production": section})
+    lanes = FolderLanes(tmp_path, clock=SYSTEM_CLOCK)
+    apns = lanes.lane(APP, Provider.APNS, Environment.PRODUCTION)
+    page = await minted(simulator, 20)
+    answers = await apns.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 20
+    assert await accepted_ids(simulator) == Counter(str(row_id) for row_id in page.ids)
+    await lanes.aclose()

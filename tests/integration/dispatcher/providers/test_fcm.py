@@ -26,13 +26,13 @@ from tests.integration.dispatcher.providers.sending import (
     APP,
     MESSAGE,
     answers_given,
+    change_credentials,
     plain,
     rows,
     send_until_stopped,
     soon,
     taken,
     verdicts,
-    write_credentials,
 )
 
 SIMULATED = {
@@ -158,6 +158,64 @@ async def test_a_quota_answer_says_how_long_to_wait(
     answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
     assert verdicts(answers) == [Verdict.RETRY]
     assert answers.retry_after == [timedelta(seconds=wait)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_held"),
+    [
+        ("QUOTA_EXCEEDED", True),
+        ("TOPIC_QUOTA_EXCEEDED", True),
+        ("DEVICE_QUOTA_EXCEEDED", False),
+        ("UNAVAILABLE", False),
+    ],
+)
+async def test_a_quota_of_the_project_slows_the_lane_and_one_of_a_device_does_not(
+    simulator: Simulator,
+    hand_lanes: FolderLanes,
+    hand_clock: ManualClock,
+    reason: str,
+    *,
+    is_held: bool,
+) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.ANSWER, reason=reason, count=1)
+    await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    page = await minted(simulator, 2)
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    if is_held:
+        assert answers.reasons == ["SLOWED_DOWN"] * 2
+        assert answers.retry_after == [timedelta(minutes=1)] * 2
+        assert answers.sent_at == [None] * 2
+        hand_clock.advance(61)
+        answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 2
+
+
+async def test_rows_that_wait_when_the_lane_has_to_slow_down_are_given_back(
+    simulator: Simulator, hand_lanes: FolderLanes
+) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.ANSWER, reason="QUOTA_EXCEEDED", count=1)
+    page = await minted(simulator, 240)  # more than the connections take at once
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert set(answers.reasons) == {"", "QUOTA_EXCEEDED", "SLOWED_DOWN"}
+    for reason, sent_at in zip(answers.reasons, answers.sent_at, strict=True):
+        assert (reason == "SLOWED_DOWN") == (sent_at is None)
+    taken_rows = (await simulator.admin.ledger(ProviderName.FCM)).accepted
+    assert taken_rows == answers.reasons.count("")
+
+
+async def test_a_token_that_has_ended_is_replaced_within_the_send(
+    simulator: Simulator, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    hand_clock.advance(120)  # old enough to be refused for its age
+    await fault(simulator, FaultKind.ANSWER, reason="ACCESS_TOKEN_EXPIRED", count=1)
+    page = await minted(simulator, 240)  # more than the connections take at once
+    answers = await fcm.send(MESSAGE, page, expires_at=soon())
+    assert Counter(verdicts(answers)) == {Verdict.ACCEPTED: 239, Verdict.RETRY: 1}
+    assert (await simulator.admin.ledger(ProviderName.OAUTH)).accepted == 2
 
 
 async def test_a_token_refused_while_fresh_is_a_credential_fault(
@@ -290,7 +348,7 @@ async def test_a_lost_connection_leaves_written_rows_unknown(
 async def test_silence_ends_at_the_deadline_and_takes_nobody_along(
     simulator: Simulator, tmp_path: Path, lanes: FolderLanes
 ) -> None:
-    write_credentials(tmp_path, simulator, answer_within=1.0)
+    change_credentials(tmp_path, answer_within=1.0)
     fcm = lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
     page = await minted(simulator, 20)
     await fault(simulator, FaultKind.NO_ANSWER, tokens=[page.tokens[4].reveal()])
@@ -310,13 +368,42 @@ async def test_goaway_loses_no_row(simulator: Simulator, fcm: Lane) -> None:
     assert ledger.accepted >= verdicts(answers).count(Verdict.ACCEPTED)
 
 
+async def test_a_lane_that_is_down_sends_nothing_and_says_for_how_long(
+    simulator: Simulator, tmp_path: Path, hand_lanes: FolderLanes
+) -> None:
+    path = tmp_path / f"{APP}.toml"
+    path.write_text(path.read_text().replace(simulator.fcm.origin, "https://127.0.0.1:1"))
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    await fcm.send(MESSAGE, await minted(simulator, 100), expires_at=soon())
+    answers = await fcm.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(answers) == [Verdict.RETRY] * 3
+    assert answers.reasons == ["LANE_DOWN"] * 3
+    assert all(wait is not None and wait <= timedelta(seconds=1) for wait in answers.retry_after)
+
+
+async def test_a_provider_that_answers_again_opens_the_lane_with_one_row(
+    simulator: Simulator, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.ANSWER, reason="UNAVAILABLE")
+    await fcm.send(MESSAGE, await minted(simulator, 100), expires_at=soon())
+    await simulator.admin.clear_faults()
+    await simulator.admin.reset_ledger()
+    hand_clock.advance(1)
+    probe = await fcm.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(probe) == [Verdict.ACCEPTED, Verdict.RETRY, Verdict.RETRY]
+    assert probe.reasons == ["", "LANE_DOWN", "LANE_DOWN"]
+    after = await fcm.send(MESSAGE, await minted(simulator, 3), expires_at=soon())
+    assert verdicts(after) == [Verdict.ACCEPTED] * 3
+
+
 async def test_an_unreachable_fcm_means_not_sent(
     simulator: Simulator, tmp_path: Path, lanes: FolderLanes
 ) -> None:
     path = tmp_path / f"{APP}.toml"
     path.write_text(path.read_text().replace(simulator.fcm.origin, "https://127.0.0.1:1"))
     fcm = lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
-    answers = await fcm.send(MESSAGE, await minted(simulator, 300), expires_at=soon())
+    answers = await fcm.send(MESSAGE, await minted(simulator, 100), expires_at=soon())
     assert set(verdicts(answers)) == {Verdict.RETRY}
     assert set(answers.reasons) == {"CONNECT_FAILED"}
     assert set(answers.sent_at) == {None}

@@ -7,8 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from nuncio_dispatcher.domain.model import (
     Environment,
@@ -30,13 +41,13 @@ from tests.integration.dispatcher.providers.sending import (
     APP,
     MESSAGE,
     answers_given,
+    change_credentials,
     rows,
     send_until_stopped,
     soon,
     subscribed,
     taken,
     verdicts,
-    write_credentials,
 )
 
 BROWSERS = [Browser.FIREFOX, Browser.CHROME, Browser.EDGE, Browser.SAFARI]
@@ -62,8 +73,27 @@ async def fault(simulator: Simulator, kind: FaultKind, **details: object) -> Non
     )
 
 
+def add_previous_key(folder: Path, key: dict[str, str]) -> None:
+    path = folder / f"{APP}.toml"
+    pairs = ", ".join(f'{name} = "{value}"' for name, value in key.items())
+    path.write_text(f"{path.read_text()}previous_keys = [{{ {pairs} }}]\n")
+
+
+def pem(key: EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def other_key() -> str:
-    key = generate_private_key(SECP256R1()).public_key()
+    return encoded(generate_private_key(SECP256R1()).public_key())
+
+
+def public_key(file: Path) -> str:
+    key = load_pem_private_key(file.read_bytes(), password=None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    return encoded(key.public_key())
+
+
+def encoded(key: EllipticCurvePublicKey) -> str:
     raw = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -163,6 +193,22 @@ async def test_a_stop_brings_back_what_there_is(simulator: Simulator, web_push: 
     assert set(verdicts(answers)[10:]) == {Verdict.UNKNOWN, Verdict.RETRY}
 
 
+async def test_a_throttled_subscription_slows_nobody_and_a_throttled_host_its_road(
+    simulator: Simulator, hand_lanes: FolderLanes
+) -> None:
+    web_push = hand_lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)
+    await fault(simulator, FaultKind.RETRY_AFTER, reason="throttled", retry_after=900, count=1)
+    await web_push.send(MESSAGE, await minted(simulator, 1, Browser.FIREFOX), expires_at=soon())
+    page = await minted(simulator, 2, Browser.EDGE)
+    answers = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED] * 2  # a 429 elsewhere is about its subscription
+    await fault(simulator, FaultKind.RETRY_AFTER, reason="throttled", retry_after=900, count=1)
+    await web_push.send(MESSAGE, await minted(simulator, 1, Browser.EDGE), expires_at=soon())
+    held = await web_push.send(MESSAGE, page, expires_at=soon())
+    assert held.reasons == ["SLOWED_DOWN"] * 2
+    assert held.retry_after == [timedelta(minutes=15)] * 2
+
+
 @pytest.mark.parametrize("browser", BROWSERS)
 async def test_throttling_is_a_reason_to_wait(
     simulator: Simulator, web_push: Lane, browser: Browser
@@ -171,6 +217,30 @@ async def test_throttling_is_a_reason_to_wait(
     answers = await web_push.send(MESSAGE, await minted(simulator, 1, browser), expires_at=soon())
     assert verdicts(answers) == [Verdict.RETRY]
     assert answers.retry_after == [timedelta(minutes=15)]
+
+
+async def test_a_subscription_of_a_previous_key_is_served_with_that_key(
+    simulator: Simulator, tmp_path: Path, lanes: FolderLanes
+) -> None:
+    current = tmp_path / "current.pem"
+    current.write_bytes(pem(generate_private_key(SECP256R1())))
+    previous = {
+        "key_id": "first",
+        "private_key_file": str(simulator.webpush.vapid_private_key_file),
+    }
+    change_credentials(tmp_path, key_id="second", private_key_file=str(current))
+    add_previous_key(tmp_path, previous)
+    web_push = lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)
+    old, new = (
+        await minted(simulator, 3, key_id="first"),
+        await minted(simulator, 3, key_id="second", vapid_public_key=public_key(current)),
+    )
+    for page in (old, new):
+        answers = await web_push.send(MESSAGE, page, expires_at=soon())
+        assert verdicts(answers) == [Verdict.ACCEPTED] * 3
+    unknown = await minted(simulator, 1, key_id="third")
+    answers = await web_push.send(MESSAGE, unknown, expires_at=soon())
+    assert verdicts(answers) == [Verdict.TOKEN_DOUBTFUL]
 
 
 async def test_redirects_are_not_followed(simulator: Simulator, web_push: Lane) -> None:
@@ -215,7 +285,7 @@ async def test_keys_that_are_none_are_found_before_sending(
 async def test_one_silent_subscription_takes_nobody_along(
     simulator: Simulator, tmp_path: Path, lanes: FolderLanes
 ) -> None:
-    write_credentials(tmp_path, simulator, answer_within=1.0)
+    change_credentials(tmp_path, answer_within=1.0)
     web_push = lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)
     page = await minted(simulator, 10)
     await fault(simulator, FaultKind.NO_ANSWER, tokens=[page.tokens[2].reveal()])

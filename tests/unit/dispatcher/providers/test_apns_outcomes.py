@@ -49,7 +49,19 @@ EXPECTED = {
     (500, "InternalServerError"): RETRY,
     (503, "ServiceUnavailable"): RETRY,
     (503, "Shutdown"): RETRY,
+    (503, "Service Unavailable"): RETRY,
+    (400, "MissingChannelId"): REFUSED,
+    (400, "BadChannelId"): REFUSED,
+    (400, "ChannelNotRegistered"): REFUSED,
+    (400, "BadRequestParams"): REFUSED,
+    (400, "BadRequestPayload"): REFUSED,
+    (400, "MissingPushType"): REFUSED,
+    (400, "FeatureNotEnabled"): MISCONFIGURED,
+    (403, "TopicMismatch"): MISCONFIGURED,
 }
+# They may be about the row: a token that is none looks like a wrong path, and broadcasts may be
+# refused to an app whose other pushes are taken.
+OF_THE_ROW = {"BadPath", "MethodNotAllowed", "FeatureNotEnabled", "TopicMismatch"}
 
 
 def reply(status: int, **body: object) -> Replied:
@@ -115,10 +127,8 @@ def test_a_refused_credential_pauses_the_lane_and_its_connection() -> None:
         for (status, reason), verdict in EXPECTED.items()
         if verdict is MISCONFIGURED
     }
-    # A token that is none can look like a wrong path.
     assert asked == {
-        reason: Aftermath.NONE if reason in ("BadPath", "MethodNotAllowed") else certain
-        for reason in asked
+        reason: Aftermath.NONE if reason in OF_THE_ROW else certain for reason in asked
     }
 
 

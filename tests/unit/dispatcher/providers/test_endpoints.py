@@ -1,11 +1,13 @@
 """Which Web Push endpoints are called, and over which addresses."""
 
+from functools import partial
+
 import httpcore
 import pytest
 
-from nuncio_dispatcher.providers.fields import Origin
-from nuncio_dispatcher.providers.http import PrivateAddress
-from nuncio_dispatcher.providers.webpush.endpoints import VettedNetwork, is_public, vet
+from nuncio_dispatcher.http2.exchange import Origin
+from nuncio_dispatcher.providers.reference.network import PrivateAddress, VettedNetwork
+from nuncio_dispatcher.providers.webpush.endpoints import is_public, vet, vet_addresses
 
 DEVELOPMENT = Origin("127.0.0.1", 8443)
 
@@ -28,7 +30,7 @@ DEVELOPMENT = Origin("127.0.0.1", 8443)
 def test_the_push_services_of_the_browsers_are_called(url: str, origin: str, is_wns: bool) -> None:
     endpoint = vet(url)
     assert endpoint is not None
-    assert (endpoint.origin, endpoint.is_wns) == (origin, is_wns)
+    assert (str(endpoint.origin), endpoint.is_wns) == (origin, is_wns)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,21 @@ def test_nothing_else_is_called(url: str) -> None:
 def test_an_origin_that_the_operator_allows_is_called() -> None:
     assert vet("https://127.0.0.1:8443/wpush/v2/a", allowed=[DEVELOPMENT]) is not None
     assert vet("https://127.0.0.1:8444/wpush/v2/a", allowed=[DEVELOPMENT]) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://web.push.apple.com", b"/"),
+        ("https://web.push.apple.com/a/b", b"/a/b"),
+        ("https://web.push.apple.com:443/a?b=c&d#e", b"/a?b=c&d"),
+        ("https://web.push.apple.com?b=c", b"/?b=c"),
+    ],
+)
+def test_the_path_has_the_query_and_no_fragment(url: str, path: bytes) -> None:
+    endpoint = vet(url)
+    assert endpoint is not None
+    assert endpoint.path == path
 
 
 def test_an_endpoint_does_not_print_its_path() -> None:
@@ -107,13 +124,22 @@ def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
 
+def test_only_public_addresses_of_an_origin_are_left_unless_it_is_allowed() -> None:
+    found = ["10.0.0.1", "8.8.8.8", "::1"]
+    assert vet_addresses(DEVELOPMENT, found) == ["8.8.8.8"]
+    assert vet_addresses(DEVELOPMENT, found, allowed=[DEVELOPMENT]) == found
+
+
+def network(*allowed: Origin) -> VettedNetwork:
+    return VettedNetwork(partial(vet_addresses, allowed=allowed))
+
+
 async def test_a_host_that_resolves_to_the_inside_is_not_connected_to() -> None:
     with pytest.raises(PrivateAddress):
-        await VettedNetwork([DEVELOPMENT]).connect_tcp("127.0.0.1", 443)
+        await network(DEVELOPMENT).connect_tcp("127.0.0.1", 443)
 
 
 async def test_an_allowed_origin_may_be_on_the_inside() -> None:
-    network = VettedNetwork([Origin("127.0.0.1", 1)])
     with pytest.raises(httpcore.ConnectError) as refused:
-        await network.connect_tcp("127.0.0.1", 1)
+        await network(Origin("127.0.0.1", 1)).connect_tcp("127.0.0.1", 1)
     assert not isinstance(refused.value, PrivateAddress)

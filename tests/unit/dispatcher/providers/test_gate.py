@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_dispatcher.providers.answers import ACCEPTED, Aftermath, Answer
-from nuncio_dispatcher.providers.gate import MOST_DOUBTS, PAUSED, WHOLE, Gate, Parts
+from nuncio_dispatcher.providers.gate import MOST_DOUBTS, PAUSED, WHOLE, Gate, Parts, Pass
 from nuncio_runtime.clock import ManualClock
 
 APPLE, WEB = (*WHOLE, "apple"), (*WHOLE, "web")
@@ -33,10 +33,19 @@ def gate(clock: ManualClock) -> Iterator[Gate]:
     gate.close()
 
 
+def told(gate: Gate, passed: Pass, answer: Answer | None) -> None:
+    """A row that was let through gets an answer."""
+    if answer is ACCEPTED:
+        gate.learn(passed, accepted=1)
+    elif answer is not None:
+        gate.learn(passed, [answer])
+    gate.leave(passed)
+
+
 def answered(gate: Gate, answer: Answer | None, parts: Parts = WHOLE) -> None:
     """A row goes through and gets an answer."""
     assert gate.refusal(parts) is None
-    gate.leave(gate.enter(parts), answer)
+    told(gate, gate.enter(parts), answer)
 
 
 def test_a_refused_credential_stops_all_rows_for_the_wait(gate: Gate, clock: ManualClock) -> None:
@@ -59,7 +68,7 @@ def test_after_the_wait_one_row_probes_and_opens_the_lane(
     clock.advance(30)
     probe = gate.enter(WHOLE)
     assert gate.refusal(WHOLE) == TOLD
-    gate.leave(probe, Answer(verdict))
+    told(gate, probe, Answer(verdict))
     assert gate.refusal(WHOLE) is None
     assert gate.enter(WHOLE).probes == ()
 
@@ -92,8 +101,8 @@ def test_answers_to_rows_written_before_the_pause_neither_open_nor_prolong_it(
     earlier = [gate.enter(WHOLE) for _ in range(2)]
     answered(gate, REFUSED)
     clock.advance(20)
-    gate.leave(earlier[0], ACCEPTED)
-    gate.leave(earlier[1], REFUSED)
+    told(gate, earlier[0], ACCEPTED)
+    told(gate, earlier[1], REFUSED)
     assert gate.refusal(WHOLE) == TOLD
     clock.advance(10)
     assert gate.refusal(WHOLE) is None
@@ -135,13 +144,26 @@ def test_what_may_be_the_rows_fault_pauses_when_many_in_a_row_say_it(gate: Gate)
     assert gate.refusal(WHOLE) == Answer(Verdict.MISCONFIGURED, "HTTP_403")
 
 
+def test_next_to_an_accepted_row_only_certain_refusals_accuse(gate: Gate) -> None:
+    passed = gate.enter(WHOLE)
+    gate.learn(passed, [DOUBTED] * MOST_DOUBTS, accepted=1)
+    assert not gate.is_paused
+    gate.learn(passed, [REFUSED], accepted=1)
+    assert gate.refusal(WHOLE) == TOLD
+
+
+def test_doubts_of_one_moment_count_each(gate: Gate) -> None:
+    gate.learn(gate.enter(WHOLE), [DOUBTED] * MOST_DOUBTS)
+    assert gate.refusal(WHOLE) == Answer(Verdict.MISCONFIGURED, "HTTP_403")
+
+
 def test_a_pause_is_shown_and_told_once(gate: Gate, clock: ManualClock) -> None:
     shown = PAUSED.labels("apns")
     before = shown._value.get()
     earlier = gate.enter(WHOLE)
     with capture_logs() as lines:
         answered(gate, REFUSED)
-        gate.leave(earlier, REFUSED)
+        told(gate, earlier, REFUSED)
         clock.advance(30)
         answered(gate, REFUSED)
         assert shown._value.get() == before + 1
@@ -163,4 +185,4 @@ def test_a_lane_that_closes_is_paused_no_more(gate: Gate) -> None:
     answered(gate, REFUSED)
     gate.close()
     assert shown._value.get() == before
-    gate.leave(late, ACCEPTED)
+    told(gate, late, ACCEPTED)

@@ -13,7 +13,7 @@ from hyperframe.frame import (
     SettingsFrame,
 )
 
-from nuncio_dispatcher.providers.http_network import NOTHING, FrameBoundaries
+from nuncio_dispatcher.providers.reference.network import NOTHING, FrameBoundaries
 
 
 def frames() -> list[tuple[Frame, bool]]:

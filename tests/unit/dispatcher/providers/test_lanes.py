@@ -9,9 +9,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from nuncio_dispatcher.domain.errors import MessageInvalid
 from nuncio_dispatcher.domain.model import (
@@ -23,7 +26,9 @@ from nuncio_dispatcher.domain.model import (
     TargetColumns,
     Verdict,
 )
+from nuncio_dispatcher.domain.overrides import ApnsOverrides, PushType
 from nuncio_dispatcher.domain.ports import Lane, Lanes
+from nuncio_dispatcher.providers.apns.settings import CERTIFICATE_FIELDS, TOKEN_FIELDS
 from nuncio_dispatcher.providers.lane import UnusableLane
 from nuncio_dispatcher.providers.lanes import FolderLanes
 from nuncio_runtime.clock import ManualClock
@@ -46,6 +51,7 @@ private_key_file = "vapid.pem"
 subject = "mailto:push@example.com"
 """
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 def pem(key: object) -> bytes:
@@ -287,3 +293,125 @@ def test_a_message_too_large_names_every_provider_that_would_refuse_it(
     assert [violation.field for violation in refused.value.violations] == ["message"] * 3
     for provider, rule in zip(("APNs", "FCM", "Web Push"), rules, strict=True):
         assert provider in rule
+
+
+CERTIFICATE = """
+[apns.production]
+certificate_file = "push.pem"
+certificate_key_file = "push-key.pem"
+topic = "com.example.shop"
+"""
+
+
+def write_certificate(
+    folder: Path, *, begins: datetime = NOW - timedelta(days=1), ends: datetime = NOW + HOUR
+) -> None:
+    """A certificate that proves itself, and its key."""
+    key = generate_private_key(SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.USER_ID, APP)])
+    builder = x509.CertificateBuilder(issuer_name=name, subject_name=name)
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(begins).not_valid_after(ends)
+    certificate = builder.sign(key, SHA256())
+    (folder / "push.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "push-key.pem").write_bytes(pem(key))
+
+
+def test_a_certificate_makes_a_lane(folder: Path, lanes: FolderLanes) -> None:
+    write_certificate(folder)
+    write(folder, CERTIFICATE)
+    assert lanes.problems() == []
+    assert not isinstance(apns(lanes), UnusableLane)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "said"),
+    [
+        (NOW - 2 * HOUR, NOW, "certificate_file: push.pem ended at 2026-11-21 12:00 UTC"),
+        (NOW + HOUR, NOW + 2 * HOUR, "certificate_file: push.pem begins at 2026-11-21 13:00 UTC"),
+    ],
+)
+def test_a_certificate_outside_its_time_is_not_used(
+    folder: Path, lanes: FolderLanes, begins: datetime, ends: datetime, said: str
+) -> None:
+    write_certificate(folder, begins=begins, ends=ends)
+    write(folder, CERTIFICATE)
+    (problem,) = lanes.problems()
+    assert said in problem
+    assert isinstance(apns(lanes), UnusableLane)
+
+
+def test_a_certificate_needs_its_own_key(folder: Path, lanes: FolderLanes) -> None:
+    write_certificate(folder)
+    (folder / "push-key.pem").write_bytes(pem(generate_private_key(SECP256R1())))
+    write(folder, CERTIFICATE)
+    (problem,) = lanes.problems()
+    assert "certificate_key_file: push-key.pem is not the unencrypted key of push.pem" in problem
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        APNS + CERTIFICATE.replace("[apns.production]\n", "").replace("topic", "#"),
+        APNS.replace("team_id", "#"),
+        CERTIFICATE.replace("certificate_key_file", "#"),
+        '[apns.production]\ntopic = "com.example.shop"\n',
+    ],
+    ids=["both", "half a token key", "half a certificate", "neither"],
+)
+def test_apns_is_told_exactly_one_credential(
+    folder: Path, lanes: FolderLanes, section: str
+) -> None:
+    write_certificate(folder)
+    write(folder, section)
+    (problem,) = lanes.problems()
+    for name in (*TOKEN_FIELDS, *CERTIFICATE_FIELDS):
+        assert name in problem
+
+
+async def test_a_push_type_that_needs_a_token_key_is_refused_with_a_certificate(
+    folder: Path, lanes: FolderLanes
+) -> None:
+    write_certificate(folder)
+    write(folder, CERTIFICATE)
+    row = TargetColumns(ids=[uuid4()], tokens=[PushToken("t")], platforms=[Platform.IOS])
+    message = Message(apns=ApnsOverrides(push_type=PushType.LOCATION))
+    answers = await apns(lanes).send(message, row, expires_at=NOW + HOUR)
+    assert Verdict(answers.verdicts[0]) is Verdict.REFUSED
+    assert answers.reasons == ["PUSH_TYPE_NOT_ALLOWED"]
+    assert answers.sent_at == [None]
+
+
+PREVIOUS = """
+[[web_push.previous_keys]]
+key_id = "older"
+private_key_file = "older.pem"
+"""
+
+
+def test_previous_keys_are_loaded_and_watched(
+    folder: Path, lanes: FolderLanes, clock: ManualClock
+) -> None:
+    write(folder, WEB_PUSH + PREVIOUS)
+    (problem,) = lanes.problems()
+    assert "private_key_file: cannot read older.pem" in problem
+    (folder / "older.pem").write_bytes(pem(generate_private_key(SECP256R1())))
+    clock.advance(1)
+    assert not isinstance(web_push(lanes), UnusableLane)
+    assert lanes.problems() == []
+
+
+def test_key_pairs_need_ids_of_their_own(folder: Path, lanes: FolderLanes) -> None:
+    (folder / "older.pem").write_bytes(pem(generate_private_key(SECP256R1())))
+    write(folder, WEB_PUSH + 'key_id = "older"\n' + PREVIOUS)
+    (problem,) = lanes.problems()
+    assert "key_id: each key pair needs one of its own" in problem
+
+
+@pytest.mark.parametrize("transport", ["multiplex", "reference"])
+def test_the_transport_is_a_setting(folder: Path, lanes: FolderLanes, transport: str) -> None:
+    chosen = f'transport = "{transport}"\n'
+    write(folder, APNS + chosen + FCM + chosen + WEB_PUSH + chosen)
+    assert lanes.problems() == []
+    for lane in (apns(lanes), fcm(lanes), web_push(lanes)):
+        assert not isinstance(lane, UnusableLane)

@@ -9,7 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from nuncio_dispatcher.domain.model import Message, Platform, Priority, WebPushToken
+from nuncio_dispatcher.domain.model import (
+    Message,
+    Platform,
+    Priority,
+    PushToken,
+    WebPushToken,
+)
 from nuncio_dispatcher.providers.apns import payload as apns
 from nuncio_dispatcher.providers.fcm import payload as fcm
 from nuncio_dispatcher.providers.webpush import payload as webpush
@@ -40,7 +46,7 @@ def apns_form(message: Message) -> tuple[dict[str, str], dict[str, Any]]:
 
 def fcm_message(message: Message, platform: int) -> dict[str, Any]:
     form = fcm.render(message, platform, now=NOW, expires_at=EXPIRES)
-    parsed: dict[str, Any] = json.loads(form.body('a"token'))["message"]
+    parsed: dict[str, Any] = json.loads(form.body(PushToken('a"token')))["message"]
     return parsed
 
 
@@ -104,7 +110,7 @@ def test_no_provider_keeps_trying_after_the_dispatch_has_expired() -> None:
     form = apns.render(message, topic="t", now=NOW, expires_at=soon)
     assert dict(form.headers)["apns-expiration"] == str(int(soon.timestamp()))
     rendered = fcm.render(message, Platform.ANDROID, now=NOW, expires_at=soon)
-    assert json.loads(rendered.body("t"))["message"]["android"]["ttl"] == "90s"
+    assert json.loads(rendered.body(PushToken("t")))["message"]["android"]["ttl"] == "90s"
     assert webpush.render(message, now=NOW, expires_at=soon).headers["ttl"] == "90"
 
 
@@ -120,7 +126,12 @@ def test_android_gets_its_own_block_only() -> None:
             "priority": "NORMAL",
             "ttl": "7200s",
             "collapse_key": "offers",
-            "notification": {"sound": "default", "channel_id": "offers", "notification_count": 0},
+            "notification": {
+                "sound": "default",
+                "channel_id": "offers",
+                "tag": "offers",
+                "notification_count": 0,
+            },
         },
         "data": {"link": "https://example.com/offers", "order": "17"},
     }
@@ -221,8 +232,9 @@ def test_the_largest_plaintext_fits_into_4096_bytes() -> None:
 def test_sizes_are_counted_in_bytes_of_utf8(provider: Any, limit: int) -> None:
     def size(text: str) -> int:
         message = Message(body=text)
-        whole = apns.body(message) if provider is apns else webpush.plaintext(message)
-        return len(whole)
+        if provider is webpush:
+            return len(webpush.plaintext(message))
+        return len(apns.render(message, topic="t", now=NOW, expires_at=EXPIRES).body)
 
     room = limit - size("ü" * 10) + 20
     fits = Message(body="ü" * (room // 2) + "x" * (room % 2))

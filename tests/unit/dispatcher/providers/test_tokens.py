@@ -1,8 +1,6 @@
-"""Provider tokens and VAPID tokens: made rarely, never printed."""
+"""Provider tokens: made rarely, never printed."""
 
-import json
-from base64 import urlsafe_b64decode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -13,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 
 from nuncio_dispatcher.providers.apns.auth import TokenMint
-from nuncio_dispatcher.providers.webpush.auth import VapidTokens
 from nuncio_runtime.clock import ManualClock
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -83,36 +80,6 @@ def test_after_too_many_updates_the_old_token_goes_on(mint: TokenMint, clock: Ma
     assert mint.current() is not first
 
 
-def test_tokens_cannot_be_printed(mint: TokenMint, key: EllipticCurvePrivateKey) -> None:
+def test_tokens_cannot_be_printed(mint: TokenMint) -> None:
     token = mint.current()
     assert token.bearer.reveal() not in f"{token!r}{token}{mint!r}"
-    vapid = VapidTokens(key, subject="mailto:a@example.com", clock=ManualClock(START))
-    assert vapid.header("https://a.example").reveal() not in repr(vapid.header("https://a.example"))
-
-
-def claims_of(header: str) -> dict[str, object]:
-    token = header.removeprefix("vapid t=").partition(",")[0].split(".")[1]
-    claims: dict[str, object] = json.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    return claims
-
-
-def test_a_vapid_token_is_made_out_to_one_origin(
-    key: EllipticCurvePrivateKey, clock: ManualClock
-) -> None:
-    vapid = VapidTokens(key, subject="mailto:a@example.com", clock=clock)
-    first = claims_of(vapid.header("https://a.example").reveal())
-    second = claims_of(vapid.header("https://b.example:8443").reveal())
-    expires = int((START + timedelta(hours=12)).timestamp())
-    assert first == {"aud": "https://a.example", "exp": expires, "sub": "mailto:a@example.com"}
-    assert second["aud"] == "https://b.example:8443"
-
-
-def test_a_vapid_token_is_kept_for_an_hour(
-    key: EllipticCurvePrivateKey, clock: ManualClock
-) -> None:
-    vapid = VapidTokens(key, subject="https://example.com", clock=clock)
-    first = vapid.header("https://a.example")
-    clock.advance(59 * 60)
-    assert vapid.header("https://a.example") is first
-    clock.advance(60)
-    assert vapid.header("https://a.example") is not first

@@ -1,7 +1,6 @@
 """nuncio send: one message to an audience, to installations or to users."""
 
 import uuid
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -11,12 +10,12 @@ from nuncio.dispatcher.v1.dispatch_pb2 import (
     DELIVERY_POLICY_AT_MOST_ONCE,
 )
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import CreateDispatchRequest
-from nuncio.dispatcher.v1.message_pb2 import PRIORITY_HIGH, PRIORITY_NORMAL, Message
 from nuncio.targeting.v1.audience_pb2 import Audience, InstallationSet, UserSet
 from nuncio_cli import following, output
 from nuncio_cli.connect import clients, find_addresses, patiently
 from nuncio_cli.errors import ExitCode
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, DispatcherAddress
+from nuncio_cli.messages import message_from
+from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, DispatcherAddress, MessageFile
 from nuncio_cli.pointing import pointing_at
 
 
@@ -36,9 +35,15 @@ def send(
     entry: Annotated[
         list[str] | None, typer.Option("--entry", help="KEY=VALUE for the app; may be repeated.")
     ] = None,
+    message: MessageFile = None,
     ttl: Annotated[
-        int, typer.Option(min=0, help="Seconds that the provider may keep trying.")
-    ] = 3600,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Seconds that the provider may keep trying. Default: the file's, or 3600.",
+            show_default=False,
+        ),
+    ] = None,
     collapse_key: Annotated[str, typer.Option(help="A later message replaces this one.")] = "",
     quiet_priority: Annotated[
         bool, typer.Option("--quiet", help="Deliver when it costs little power.")
@@ -63,26 +68,24 @@ def send(
     """Send a message. Prints the dispatch, which goes on even when this command ends.
 
     Examples: `nuncio send --app shop --audience 'topics:"news"' --title Hello --wait`,
-    `nuncio send --app shop --user u-17 --title "Your parcel is here" --ref parcel-4711`.
+    `nuncio send --app shop --user u-17 --title "Your parcel is here" --ref parcel-4711`,
+    `nuncio send --app shop --audience 'all()' --message offer.json`.
     """
-    if not (title or body or entry):
-        raise typer.BadParameter("give one of --title, --body and --entry")
-    message = Message(
-        title=title,
-        body=body,
-        link=link,
-        image=image,
-        sound=sound,
-        data=_pairs(entry or []),
-        collapse_key=collapse_key,
-        priority=PRIORITY_NORMAL if quiet_priority else PRIORITY_HIGH,
-    )
-    message.time_to_live.FromTimedelta(timedelta(seconds=ttl))
+    if not (title or body or entry or message):
+        raise typer.BadParameter("give one of --title, --body, --entry and --message")
+    texts = {
+        "title": title,
+        "body": body,
+        "link": link,
+        "image": image,
+        "sound": sound,
+        "collapse_key": collapse_key,
+    }
+    pairs = _pairs(entry or [])
     request = CreateDispatchRequest(
         app_id=app_id,
         client_ref=ref or f"cli-{uuid.uuid4()}",
         campaign=campaign,
-        message=message,
         audience=_audience(audience, installation or [], user or []),
         purpose=purpose,
         delivery_policy=(
@@ -93,6 +96,9 @@ def send(
     addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
+        request.message.CopyFrom(
+            message_from(message, texts=texts, data=pairs, ttl=ttl, quiet=quiet_priority)
+        )
         async with clients(addresses, ca_file=ca_file) as services:
             with pointing_at(audience, quiet=as_json):
                 answer = await patiently(lambda: services.dispatcher.CreateDispatch(request))

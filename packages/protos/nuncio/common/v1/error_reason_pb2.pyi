@@ -66,6 +66,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 18
     """An upstream nuncio service cannot be reached now. Metadata: service."""
+    ERROR_REASON_CREDENTIAL_UNUSABLE: _ErrorReason.ValueType  # 19
+    """The app has no credential for a provider, or one that cannot be used. Metadata: appId, provider,
+    environment, cause (NO_CREDENTIAL or BAD_CREDENTIAL).
+    """
+    ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """There is no credential file for the app, or no such credential in it. Metadata: appId; if one was
+    asked for, provider and environment.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of google.rpc.ErrorInfo.reason, there without the prefix. Domain: "nuncio"."""
@@ -114,4 +122,12 @@ google.rpc.BadRequest names the field and the limit.
 """
 ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 18
 """An upstream nuncio service cannot be reached now. Metadata: service."""
+ERROR_REASON_CREDENTIAL_UNUSABLE: ErrorReason.ValueType  # 19
+"""The app has no credential for a provider, or one that cannot be used. Metadata: appId, provider,
+environment, cause (NO_CREDENTIAL or BAD_CREDENTIAL).
+"""
+ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 20
+"""There is no credential file for the app, or no such credential in it. Metadata: appId; if one was
+asked for, provider and environment.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,14 +23,18 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from nuncio.common.v1 import error_reason_pb2 as nuncio_dot_common_dot_v1_dot_error__reason__pb2
+from nuncio.common.v1 import provider_pb2 as nuncio_dot_common_dot_v1_dot_provider__pb2
 from nuncio.dispatcher.v1 import dispatch_pb2 as nuncio_dot_dispatcher_dot_v1_dot_dispatch__pb2
+from nuncio.dispatcher.v1 import lane_pb2 as nuncio_dot_dispatcher_dot_v1_dot_lane__pb2
 from nuncio.dispatcher.v1 import message_pb2 as nuncio_dot_dispatcher_dot_v1_dot_message__pb2
+from nuncio.feedback.v1 import outcome_pb2 as nuncio_dot_feedback_dot_v1_dot_outcome__pb2
 from nuncio.targeting.v1 import audience_pb2 as nuncio_dot_targeting_dot_v1_dot_audience__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-nuncio/dispatcher/v1/dispatcher_service.proto\x12\x14nuncio.dispatcher.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#nuncio/common/v1/error_reason.proto\x1a#nuncio/dispatcher/v1/dispatch.proto\x1a\"nuncio/dispatcher/v1/message.proto\x1a\"nuncio/targeting/v1/audience.proto\"\xd6\x01\n\x0f\x44ispatchRequest\x12&\n\ncommand_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tcommandId\x12\x45\n\x06\x63reate\x18\x02 \x01(\x0b\x32+.nuncio.dispatcher.v1.CreateDispatchRequestH\x00R\x06\x63reate\x12\x42\n\x05watch\x18\x03 \x01(\x0b\x32*.nuncio.dispatcher.v1.WatchDispatchRequestH\x00R\x05watchB\x10\n\x07\x63ommand\x12\x05\xbaH\x02\x08\x01\"\xad\x02\n\x10\x44ispatchResponse\x12\x1d\n\ncommand_id\x18\x01 \x01(\tR\tcommandId\x12:\n\x07\x63reated\x18\x02 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchH\x00R\x07\x63reated\x12<\n\x08progress\x18\x03 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchH\x00R\x08progress\x12<\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchH\x00R\x08\x66inished\x12\x39\n\x07refused\x18\x05 \x01(\x0b\x32\x1d.nuncio.dispatcher.v1.RefusalH\x00R\x07refusedB\x07\n\x05\x65vent\"\xe0\x01\n\x07Refusal\x12\x35\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.nuncio.common.v1.ErrorReasonR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12G\n\x08metadata\x18\x03 \x03(\x0b\x32+.nuncio.dispatcher.v1.Refusal.MetadataEntryR\x08metadata\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xf9\x03\n\x15\x43reateDispatchRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12)\n\nclient_ref\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\tclientRef\x12$\n\x08\x63\x61mpaign\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x63\x61mpaign\x12?\n\x07message\x18\x04 \x01(\x0b\x32\x1d.nuncio.dispatcher.v1.MessageB\x06\xbaH\x03\xc8\x01\x01R\x07message\x12\x41\n\x08\x61udience\x18\x05 \x01(\x0b\x32\x1d.nuncio.targeting.v1.AudienceB\x06\xbaH\x03\xc8\x01\x01R\x08\x61udience\x12>\n\x07purpose\x18\x06 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,63})?$R\x07purpose\x12W\n\x0f\x64\x65livery_policy\x18\x07 \x01(\x0e\x32$.nuncio.dispatcher.v1.DeliveryPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0e\x64\x65liveryPolicy\x12\x12\n\x04test\x18\x08 \x01(\x08R\x04test\x12;\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"n\n\x16\x43reateDispatchResponse\x12:\n\x08\x64ispatch\x18\x01 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\x08\x64ispatch\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\"?\n\x12GetDispatchRequest\x12)\n\x0b\x64ispatch_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndispatchId\"Q\n\x13GetDispatchResponse\x12:\n\x08\x64ispatch\x18\x01 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\x08\x64ispatch\"\xaf\x01\n\x15ListDispatchesRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12$\n\x08\x63\x61mpaign\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x63\x61mpaign\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\tpageToken\"\x80\x01\n\x16ListDispatchesResponse\x12>\n\ndispatches\x18\x01 \x03(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\ndispatches\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n\x14WatchDispatchRequest\x12)\n\x0b\x64ispatch_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndispatchId\"S\n\x15WatchDispatchResponse\x12:\n\x08\x64ispatch\x18\x01 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\x08\x64ispatch2\x9c\x04\n\x11\x44ispatcherService\x12]\n\x08\x44ispatch\x12%.nuncio.dispatcher.v1.DispatchRequest\x1a&.nuncio.dispatcher.v1.DispatchResponse(\x01\x30\x01\x12k\n\x0e\x43reateDispatch\x12+.nuncio.dispatcher.v1.CreateDispatchRequest\x1a,.nuncio.dispatcher.v1.CreateDispatchResponse\x12\x62\n\x0bGetDispatch\x12(.nuncio.dispatcher.v1.GetDispatchRequest\x1a).nuncio.dispatcher.v1.GetDispatchResponse\x12k\n\x0eListDispatches\x12+.nuncio.dispatcher.v1.ListDispatchesRequest\x1a,.nuncio.dispatcher.v1.ListDispatchesResponse\x12j\n\rWatchDispatch\x12*.nuncio.dispatcher.v1.WatchDispatchRequest\x1a+.nuncio.dispatcher.v1.WatchDispatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-nuncio/dispatcher/v1/dispatcher_service.proto\x12\x14nuncio.dispatcher.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#nuncio/common/v1/error_reason.proto\x1a\x1fnuncio/common/v1/provider.proto\x1a#nuncio/dispatcher/v1/dispatch.proto\x1a\x1fnuncio/dispatcher/v1/lane.proto\x1a\"nuncio/dispatcher/v1/message.proto\x1a nuncio/feedback/v1/outcome.proto\x1a\"nuncio/targeting/v1/audience.proto\"\xd6\x01\n\x0f\x44ispatchRequest\x12&\n\ncommand_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\tcommandId\x12\x45\n\x06\x63reate\x18\x02 \x01(\x0b\x32+.nuncio.dispatcher.v1.CreateDispatchRequestH\x00R\x06\x63reate\x12\x42\n\x05watch\x18\x03 \x01(\x0b\x32*.nuncio.dispatcher.v1.WatchDispatchRequestH\x00R\x05watchB\x10\n\x07\x63ommand\x12\x05\xbaH\x02\x08\x01\"\xad\x02\n\x10\x44ispatchResponse\x12\x1d\n\ncommand_id\x18\x01 \x01(\tR\tcommandId\x12:\n\x07\x63reated\x18\x02 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchH\x00R\x07\x63reated\x12<\n\x08progress\x18\x03 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchH\x00R\x08progress\x12<\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchH\x00R\x08\x66inished\x12\x39\n\x07refused\x18\x05 \x01(\x0b\x32\x1d.nuncio.dispatcher.v1.RefusalH\x00R\x07refusedB\x07\n\x05\x65vent\"\xe0\x01\n\x07Refusal\x12\x35\n\x06reason\x18\x01 \x01(\x0e\x32\x1d.nuncio.common.v1.ErrorReasonR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12G\n\x08metadata\x18\x03 \x03(\x0b\x32+.nuncio.dispatcher.v1.Refusal.MetadataEntryR\x08metadata\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xf9\x03\n\x15\x43reateDispatchRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12)\n\nclient_ref\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\tclientRef\x12$\n\x08\x63\x61mpaign\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x63\x61mpaign\x12?\n\x07message\x18\x04 \x01(\x0b\x32\x1d.nuncio.dispatcher.v1.MessageB\x06\xbaH\x03\xc8\x01\x01R\x07message\x12\x41\n\x08\x61udience\x18\x05 \x01(\x0b\x32\x1d.nuncio.targeting.v1.AudienceB\x06\xbaH\x03\xc8\x01\x01R\x08\x61udience\x12>\n\x07purpose\x18\x06 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,63})?$R\x07purpose\x12W\n\x0f\x64\x65livery_policy\x18\x07 \x01(\x0e\x32$.nuncio.dispatcher.v1.DeliveryPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0e\x64\x65liveryPolicy\x12\x12\n\x04test\x18\x08 \x01(\x08R\x04test\x12;\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"n\n\x16\x43reateDispatchResponse\x12:\n\x08\x64ispatch\x18\x01 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\x08\x64ispatch\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\"?\n\x12GetDispatchRequest\x12)\n\x0b\x64ispatch_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndispatchId\"Q\n\x13GetDispatchResponse\x12:\n\x08\x64ispatch\x18\x01 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\x08\x64ispatch\"\xaf\x01\n\x15ListDispatchesRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12$\n\x08\x63\x61mpaign\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x63\x61mpaign\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\tpageToken\"\x80\x01\n\x16ListDispatchesResponse\x12>\n\ndispatches\x18\x01 \x03(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\ndispatches\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n\x14WatchDispatchRequest\x12)\n\x0b\x64ispatch_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndispatchId\"S\n\x15WatchDispatchResponse\x12:\n\x08\x64ispatch\x18\x01 \x01(\x0b\x32\x1e.nuncio.dispatcher.v1.DispatchR\x08\x64ispatch\"\xf0\x01\n\x11SendDirectRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12*\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\trequestId\x12?\n\x07message\x18\x03 \x01(\x0b\x32\x1d.nuncio.dispatcher.v1.MessageB\x06\xbaH\x03\xc8\x01\x01R\x07message\x12K\n\x0b\x64\x65stination\x18\x04 \x01(\x0b\x32!.nuncio.dispatcher.v1.DestinationB\x06\xbaH\x03\xc8\x01\x01R\x0b\x64\x65stination\"\xde\x01\n\x0b\x44\x65stination\x12;\n\x04\x61pns\x18\x01 \x01(\x0b\x32%.nuncio.dispatcher.v1.ApnsDestinationH\x00R\x04\x61pns\x12\x38\n\x03\x66\x63m\x18\x02 \x01(\x0b\x32$.nuncio.dispatcher.v1.FcmDestinationH\x00R\x03\x66\x63m\x12\x45\n\x08web_push\x18\x03 \x01(\x0b\x32(.nuncio.dispatcher.v1.WebPushDestinationH\x00R\x07webPushB\x11\n\x08provider\x12\x05\xbaH\x02\x08\x01\"\xeb\x01\n\x0f\x41pnsDestination\x12\x38\n\x05token\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([0-9A-Fa-f]{2}){1,200}$H\x00R\x05token\x12\x41\n\nchannel_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9+/=_-]{1,200}$H\x00R\tchannelId\x12I\n\x0b\x65nvironment\x18\x03 \x01(\x0e\x32\x1d.nuncio.common.v1.EnvironmentB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0b\x65nvironmentB\x10\n\x07\x61\x64\x64ress\x12\x05\xbaH\x02\x08\x01\"\xb4\x02\n\x0e\x46\x63mDestination\x12\x36\n\x05token\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x18\x80\x08\x32\x14^[A-Za-z0-9_:.~%-]+$H\x00R\x05token\x12\x31\n\x03\x66id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_-]{1,200}$H\x00R\x03\x66id\x12\x38\n\x05topic\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-zA-Z0-9_.~%-]{1,900}$H\x00R\x05topic\x12*\n\tcondition\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x88\'H\x00R\tcondition\x12@\n\x08platform\x18\x05 \x01(\x0e\x32\x1a.nuncio.common.v1.PlatformB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08platformB\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\xb0\x01\n\x12WebPushDestination\x12.\n\x08\x65ndpoint\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\xd0\x0f:\x08https://R\x08\x65ndpoint\x12\"\n\x06p256dh\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05*\x01\x04hAR\x06p256dh\x12\x1b\n\x04\x61uth\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10R\x04\x61uth\x12)\n\x0cvapid_key_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\nvapidKeyId\"\xf9\x01\n\x12SendDirectResponse\x12\x35\n\x07verdict\x18\x01 \x01(\x0e\x32\x1b.nuncio.feedback.v1.VerdictR\x07verdict\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\x12\x39\n\ndead_since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tdeadSince\x12:\n\x0bretry_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryAfter\"\x82\x01\n\x10ListLanesRequest\x12\x1f\n\x06\x61pp_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x05\x61ppId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\tpageToken\"m\n\x11ListLanesResponse\x12\x30\n\x05lanes\x18\x01 \x03(\x0b\x32\x1a.nuncio.dispatcher.v1.LaneR\x05lanes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc8\x01\n\x16\x43heckCredentialRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12@\n\x08provider\x18\x02 \x01(\x0e\x32\x1a.nuncio.common.v1.ProviderB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08provider\x12I\n\x0b\x65nvironment\x18\x03 \x01(\x0e\x32\x1d.nuncio.common.v1.EnvironmentB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0b\x65nvironment\"X\n\x17\x43heckCredentialResponse\x12=\n\x06\x63hecks\x18\x01 \x03(\x0b\x32%.nuncio.dispatcher.v1.CredentialCheckR\x06\x63hecks\"\x1a\n\x18ReloadCredentialsRequest\"\x80\x01\n\x19ReloadCredentialsResponse\x12\x12\n\x04made\x18\x01 \x03(\tR\x04made\x12\x15\n\x06let_go\x18\x02 \x03(\tR\x05letGo\x12\x1c\n\tunchanged\x18\x03 \x03(\tR\tunchanged\x12\x1a\n\x08problems\x18\x04 \x03(\tR\x08problems2\xc1\x07\n\x11\x44ispatcherService\x12]\n\x08\x44ispatch\x12%.nuncio.dispatcher.v1.DispatchRequest\x1a&.nuncio.dispatcher.v1.DispatchResponse(\x01\x30\x01\x12k\n\x0e\x43reateDispatch\x12+.nuncio.dispatcher.v1.CreateDispatchRequest\x1a,.nuncio.dispatcher.v1.CreateDispatchResponse\x12\x62\n\x0bGetDispatch\x12(.nuncio.dispatcher.v1.GetDispatchRequest\x1a).nuncio.dispatcher.v1.GetDispatchResponse\x12k\n\x0eListDispatches\x12+.nuncio.dispatcher.v1.ListDispatchesRequest\x1a,.nuncio.dispatcher.v1.ListDispatchesResponse\x12j\n\rWatchDispatch\x12*.nuncio.dispatcher.v1.WatchDispatchRequest\x1a+.nuncio.dispatcher.v1.WatchDispatchResponse0\x01\x12_\n\nSendDirect\x12\'.nuncio.dispatcher.v1.SendDirectRequest\x1a(.nuncio.dispatcher.v1.SendDirectResponse\x12\\\n\tListLanes\x12&.nuncio.dispatcher.v1.ListLanesRequest\x1a\'.nuncio.dispatcher.v1.ListLanesResponse\x12n\n\x0f\x43heckCredential\x12,.nuncio.dispatcher.v1.CheckCredentialRequest\x1a-.nuncio.dispatcher.v1.CheckCredentialResponse\x12t\n\x11ReloadCredentials\x12..nuncio.dispatcher.v1.ReloadCredentialsRequest\x1a/.nuncio.dispatcher.v1.ReloadCredentialsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -69,30 +73,104 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDISPATCHESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_WATCHDISPATCHREQUEST'].fields_by_name['dispatch_id']._loaded_options = None
   _globals['_WATCHDISPATCHREQUEST'].fields_by_name['dispatch_id']._serialized_options = b'\272H\005r\003\260\001\001'
-  _globals['_DISPATCHREQUEST']._serialized_start=280
-  _globals['_DISPATCHREQUEST']._serialized_end=494
-  _globals['_DISPATCHRESPONSE']._serialized_start=497
-  _globals['_DISPATCHRESPONSE']._serialized_end=798
-  _globals['_REFUSAL']._serialized_start=801
-  _globals['_REFUSAL']._serialized_end=1025
-  _globals['_REFUSAL_METADATAENTRY']._serialized_start=966
-  _globals['_REFUSAL_METADATAENTRY']._serialized_end=1025
-  _globals['_CREATEDISPATCHREQUEST']._serialized_start=1028
-  _globals['_CREATEDISPATCHREQUEST']._serialized_end=1533
-  _globals['_CREATEDISPATCHRESPONSE']._serialized_start=1535
-  _globals['_CREATEDISPATCHRESPONSE']._serialized_end=1645
-  _globals['_GETDISPATCHREQUEST']._serialized_start=1647
-  _globals['_GETDISPATCHREQUEST']._serialized_end=1710
-  _globals['_GETDISPATCHRESPONSE']._serialized_start=1712
-  _globals['_GETDISPATCHRESPONSE']._serialized_end=1793
-  _globals['_LISTDISPATCHESREQUEST']._serialized_start=1796
-  _globals['_LISTDISPATCHESREQUEST']._serialized_end=1971
-  _globals['_LISTDISPATCHESRESPONSE']._serialized_start=1974
-  _globals['_LISTDISPATCHESRESPONSE']._serialized_end=2102
-  _globals['_WATCHDISPATCHREQUEST']._serialized_start=2104
-  _globals['_WATCHDISPATCHREQUEST']._serialized_end=2169
-  _globals['_WATCHDISPATCHRESPONSE']._serialized_start=2171
-  _globals['_WATCHDISPATCHRESPONSE']._serialized_end=2254
-  _globals['_DISPATCHERSERVICE']._serialized_start=2257
-  _globals['_DISPATCHERSERVICE']._serialized_end=2797
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['app_id']._loaded_options = None
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['app_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['message']._loaded_options = None
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['message']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['destination']._loaded_options = None
+  _globals['_SENDDIRECTREQUEST'].fields_by_name['destination']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DESTINATION'].oneofs_by_name['provider']._loaded_options = None
+  _globals['_DESTINATION'].oneofs_by_name['provider']._serialized_options = b'\272H\002\010\001'
+  _globals['_APNSDESTINATION'].oneofs_by_name['address']._loaded_options = None
+  _globals['_APNSDESTINATION'].oneofs_by_name['address']._serialized_options = b'\272H\002\010\001'
+  _globals['_APNSDESTINATION'].fields_by_name['token']._loaded_options = None
+  _globals['_APNSDESTINATION'].fields_by_name['token']._serialized_options = b'\272H\035r\0332\031^([0-9A-Fa-f]{2}){1,200}$'
+  _globals['_APNSDESTINATION'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_APNSDESTINATION'].fields_by_name['channel_id']._serialized_options = b'\272H\035r\0332\031^[A-Za-z0-9+/=_-]{1,200}$'
+  _globals['_APNSDESTINATION'].fields_by_name['environment']._loaded_options = None
+  _globals['_APNSDESTINATION'].fields_by_name['environment']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_FCMDESTINATION'].oneofs_by_name['target']._loaded_options = None
+  _globals['_FCMDESTINATION'].oneofs_by_name['target']._serialized_options = b'\272H\002\010\001'
+  _globals['_FCMDESTINATION'].fields_by_name['token']._loaded_options = None
+  _globals['_FCMDESTINATION'].fields_by_name['token']._serialized_options = b'\272H\033r\031\030\200\0102\024^[A-Za-z0-9_:.~%-]+$'
+  _globals['_FCMDESTINATION'].fields_by_name['fid']._loaded_options = None
+  _globals['_FCMDESTINATION'].fields_by_name['fid']._serialized_options = b'\272H\032r\0302\026^[A-Za-z0-9_-]{1,200}$'
+  _globals['_FCMDESTINATION'].fields_by_name['topic']._loaded_options = None
+  _globals['_FCMDESTINATION'].fields_by_name['topic']._serialized_options = b'\272H\035r\0332\031^[a-zA-Z0-9_.~%-]{1,900}$'
+  _globals['_FCMDESTINATION'].fields_by_name['condition']._loaded_options = None
+  _globals['_FCMDESTINATION'].fields_by_name['condition']._serialized_options = b'\272H\007r\005\020\001\030\210\''
+  _globals['_FCMDESTINATION'].fields_by_name['platform']._loaded_options = None
+  _globals['_FCMDESTINATION'].fields_by_name['platform']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['endpoint']._loaded_options = None
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['endpoint']._serialized_options = b'\272H\017r\r\030\320\017:\010https://'
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['p256dh']._loaded_options = None
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['p256dh']._serialized_options = b'\272H\007z\005*\001\004hA'
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['auth']._loaded_options = None
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['auth']._serialized_options = b'\272H\004z\002h\020'
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['vapid_key_id']._loaded_options = None
+  _globals['_WEBPUSHDESTINATION'].fields_by_name['vapid_key_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_LISTLANESREQUEST'].fields_by_name['app_id']._loaded_options = None
+  _globals['_LISTLANESREQUEST'].fields_by_name['app_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_LISTLANESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTLANESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTLANESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTLANESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_CHECKCREDENTIALREQUEST'].fields_by_name['app_id']._loaded_options = None
+  _globals['_CHECKCREDENTIALREQUEST'].fields_by_name['app_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_CHECKCREDENTIALREQUEST'].fields_by_name['provider']._loaded_options = None
+  _globals['_CHECKCREDENTIALREQUEST'].fields_by_name['provider']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_CHECKCREDENTIALREQUEST'].fields_by_name['environment']._loaded_options = None
+  _globals['_CHECKCREDENTIALREQUEST'].fields_by_name['environment']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_DISPATCHREQUEST']._serialized_start=412
+  _globals['_DISPATCHREQUEST']._serialized_end=626
+  _globals['_DISPATCHRESPONSE']._serialized_start=629
+  _globals['_DISPATCHRESPONSE']._serialized_end=930
+  _globals['_REFUSAL']._serialized_start=933
+  _globals['_REFUSAL']._serialized_end=1157
+  _globals['_REFUSAL_METADATAENTRY']._serialized_start=1098
+  _globals['_REFUSAL_METADATAENTRY']._serialized_end=1157
+  _globals['_CREATEDISPATCHREQUEST']._serialized_start=1160
+  _globals['_CREATEDISPATCHREQUEST']._serialized_end=1665
+  _globals['_CREATEDISPATCHRESPONSE']._serialized_start=1667
+  _globals['_CREATEDISPATCHRESPONSE']._serialized_end=1777
+  _globals['_GETDISPATCHREQUEST']._serialized_start=1779
+  _globals['_GETDISPATCHREQUEST']._serialized_end=1842
+  _globals['_GETDISPATCHRESPONSE']._serialized_start=1844
+  _globals['_GETDISPATCHRESPONSE']._serialized_end=1925
+  _globals['_LISTDISPATCHESREQUEST']._serialized_start=1928
+  _globals['_LISTDISPATCHESREQUEST']._serialized_end=2103
+  _globals['_LISTDISPATCHESRESPONSE']._serialized_start=2106
+  _globals['_LISTDISPATCHESRESPONSE']._serialized_end=2234
+  _globals['_WATCHDISPATCHREQUEST']._serialized_start=2236
+  _globals['_WATCHDISPATCHREQUEST']._serialized_end=2301
+  _globals['_WATCHDISPATCHRESPONSE']._serialized_start=2303
+  _globals['_WATCHDISPATCHRESPONSE']._serialized_end=2386
+  _globals['_SENDDIRECTREQUEST']._serialized_start=2389
+  _globals['_SENDDIRECTREQUEST']._serialized_end=2629
+  _globals['_DESTINATION']._serialized_start=2632
+  _globals['_DESTINATION']._serialized_end=2854
+  _globals['_APNSDESTINATION']._serialized_start=2857
+  _globals['_APNSDESTINATION']._serialized_end=3092
+  _globals['_FCMDESTINATION']._serialized_start=3095
+  _globals['_FCMDESTINATION']._serialized_end=3403
+  _globals['_WEBPUSHDESTINATION']._serialized_start=3406
+  _globals['_WEBPUSHDESTINATION']._serialized_end=3582
+  _globals['_SENDDIRECTRESPONSE']._serialized_start=3585
+  _globals['_SENDDIRECTRESPONSE']._serialized_end=3834
+  _globals['_LISTLANESREQUEST']._serialized_start=3837
+  _globals['_LISTLANESREQUEST']._serialized_end=3967
+  _globals['_LISTLANESRESPONSE']._serialized_start=3969
+  _globals['_LISTLANESRESPONSE']._serialized_end=4078
+  _globals['_CHECKCREDENTIALREQUEST']._serialized_start=4081
+  _globals['_CHECKCREDENTIALREQUEST']._serialized_end=4281
+  _globals['_CHECKCREDENTIALRESPONSE']._serialized_start=4283
+  _globals['_CHECKCREDENTIALRESPONSE']._serialized_end=4371
+  _globals['_RELOADCREDENTIALSREQUEST']._serialized_start=4373
+  _globals['_RELOADCREDENTIALSREQUEST']._serialized_end=4399
+  _globals['_RELOADCREDENTIALSRESPONSE']._serialized_start=4402
+  _globals['_RELOADCREDENTIALSRESPONSE']._serialized_end=4530
+  _globals['_DISPATCHERSERVICE']._serialized_start=4533
+  _globals['_DISPATCHERSERVICE']._serialized_end=5494
 # @@protoc_insertion_point(module_scope)

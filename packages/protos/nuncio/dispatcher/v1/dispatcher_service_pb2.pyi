@@ -5,12 +5,16 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from nuncio.common.v1 import error_reason_pb2 as _error_reason_pb2
+from nuncio.common.v1 import provider_pb2 as _provider_pb2
 from nuncio.dispatcher.v1 import dispatch_pb2 as _dispatch_pb2
+from nuncio.dispatcher.v1 import lane_pb2 as _lane_pb2
 from nuncio.dispatcher.v1 import message_pb2 as _message_pb2
+from nuncio.feedback.v1 import outcome_pb2 as _outcome_pb2
 from nuncio.targeting.v1 import audience_pb2 as _audience_pb2
 import builtins as _builtins
 import sys
@@ -404,3 +408,412 @@ class WatchDispatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchDispatchResponse: _TypeAlias = WatchDispatchResponse  # noqa: Y015
+
+@_typing.final
+class SendDirectRequest(_message.Message):
+    """Request of SendDirect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app whose credential is used."""
+    request_id: _builtins.str
+    """UUID, chosen by the caller so that a repetition is known as one; on APNs the apns-id. Empty: the
+    dispatcher chooses one.
+    """
+    @_builtins.property
+    def message(self) -> _message_pb2.Message:
+        """What is to be shown. Checked for the destination's provider only."""
+
+    @_builtins.property
+    def destination(self) -> Global___Destination:
+        """Where to."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        message: _message_pb2.Message | None = ...,
+        destination: Global___Destination | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "destination", b"destination", "message", b"message", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendDirectRequest: _TypeAlias = SendDirectRequest  # noqa: Y015
+
+@_typing.final
+class Destination(_message.Message):
+    """Where a direct message goes. Secret: never stored, never logged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APNS_FIELD_NUMBER: _builtins.int
+    FCM_FIELD_NUMBER: _builtins.int
+    WEB_PUSH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def apns(self) -> Global___ApnsDestination:
+        """At APNs."""
+
+    @_builtins.property
+    def fcm(self) -> Global___FcmDestination:
+        """At FCM."""
+
+    @_builtins.property
+    def web_push(self) -> Global___WebPushDestination:
+        """At the push service of a browser."""
+
+    def __init__(
+        self,
+        *,
+        apns: Global___ApnsDestination | None = ...,
+        fcm: Global___FcmDestination | None = ...,
+        web_push: Global___WebPushDestination | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apns", b"apns", "fcm", b"fcm", "provider", b"provider", "web_push", b"web_push"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apns", b"apns", "fcm", b"fcm", "provider", b"provider", "web_push", b"web_push"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_provider: _TypeAlias = _typing.Literal["apns", "fcm", "web_push"]  # noqa: Y015
+    _WhichOneofArgType_provider: _TypeAlias = _typing.Literal["provider", b"provider"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_provider) -> _WhichOneofReturnType_provider | None: ...
+
+Global___Destination: _TypeAlias = Destination  # noqa: Y015
+
+@_typing.final
+class ApnsDestination(_message.Message):
+    """Who gets a direct message through APNs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """A token in hexadecimal, an even number of digits, 2 to 400: of a device, of PushKit (VoIP and
+    others), or of a Live Activity. message.apns.push_type says which.
+    """
+    channel_id: _builtins.str
+    """A broadcast channel's id, as APNs gave it (base64), at most 200 characters: everyone who
+    follows it there. Takes Live Activities only.
+    """
+    environment: _provider_pb2.Environment.ValueType
+    """The world that the address lives in. Unset: production."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        environment: _provider_pb2.Environment.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "channel_id", b"channel_id", "token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "channel_id", b"channel_id", "environment", b"environment", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_address: _TypeAlias = _typing.Literal["token", "channel_id"]  # noqa: Y015
+    _WhichOneofArgType_address: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_address) -> _WhichOneofReturnType_address | None: ...
+
+Global___ApnsDestination: _TypeAlias = ApnsDestination  # noqa: Y015
+
+@_typing.final
+class FcmDestination(_message.Message):
+    """Who gets a direct message through FCM."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    FID_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """A registration token: 1 to 1,024 characters of the base64url alphabet and colons."""
+    fid: _builtins.str
+    """A Firebase installation id: 1 to 200 characters of the base64url alphabet."""
+    topic: _builtins.str
+    """Everyone who is subscribed to the topic; without "/topics/". The message may have 2,048 bytes."""
+    condition: _builtins.str
+    """Everyone whose topics fulfil it, such as "'a' in topics && !('b' in topics)"; one to five
+    topics. The message may have 2,048 bytes.
+    """
+    platform: _provider_pb2.Platform.ValueType
+    """What the destination runs on, so that only that part of the message is sent. Unset: the message
+    has the parts of all platforms, as topics need it.
+    """
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        fid: _builtins.str = ...,
+        topic: _builtins.str = ...,
+        condition: _builtins.str = ...,
+        platform: _provider_pb2.Platform.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "fid", b"fid", "target", b"target", "token", b"token", "topic", b"topic"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "fid", b"fid", "platform", b"platform", "target", b"target", "token", b"token", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["token", "fid", "topic", "condition"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___FcmDestination: _TypeAlias = FcmDestination  # noqa: Y015
+
+@_typing.final
+class WebPushDestination(_message.Message):
+    """A browser's PushSubscription (W3C Push API) that gets a direct message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    P256DH_FIELD_NUMBER: _builtins.int
+    AUTH_FIELD_NUMBER: _builtins.int
+    VAPID_KEY_ID_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """https URL of a push service that the app may send to; at most 2,000 characters."""
+    p256dh: _builtins.bytes
+    """The browser's public key: an uncompressed P-256 point, 65 bytes starting with 0x04."""
+    auth: _builtins.bytes
+    """The browser's authentication secret: 16 bytes."""
+    vapid_key_id: _builtins.str
+    """Names the VAPID key pair that the subscription was made with; empty: the app's only one. At
+    most 64 characters.
+    """
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        p256dh: _builtins.bytes = ...,
+        auth: _builtins.bytes = ...,
+        vapid_key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth", b"auth", "endpoint", b"endpoint", "p256dh", b"p256dh", "vapid_key_id", b"vapid_key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebPushDestination: _TypeAlias = WebPushDestination  # noqa: Y015
+
+@_typing.final
+class SendDirectResponse(_message.Message):
+    """Response of SendDirect: what came of the attempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DEAD_SINCE_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_FIELD_NUMBER: _builtins.int
+    verdict: _outcome_pb2.Verdict.ValueType
+    """What the answer means. UNKNOWN: it was sent and may have been delivered."""
+    reason: _builtins.str
+    """The provider's reason, such as "Unregistered", or ours, such as "CONNECT_FAILED"; empty when
+    accepted.
+    """
+    request_id: _builtins.str
+    """The request's id, as given or chosen."""
+    @_builtins.property
+    def dead_since(self) -> _timestamp_pb2.Timestamp:
+        """Since when the token is dead by the provider's own clock. Unset: it did not say."""
+
+    @_builtins.property
+    def retry_after(self) -> _duration_pb2.Duration:
+        """How long the provider asks to wait. Unset: it does not."""
+
+    def __init__(
+        self,
+        *,
+        verdict: _outcome_pb2.Verdict.ValueType = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        dead_since: _timestamp_pb2.Timestamp | None = ...,
+        retry_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dead_since", b"dead_since", "retry_after", b"retry_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_since", b"dead_since", "reason", b"reason", "request_id", b"request_id", "retry_after", b"retry_after", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendDirectResponse: _TypeAlias = SendDirectResponse  # noqa: Y015
+
+@_typing.final
+class ListLanesRequest(_message.Message):
+    """Request of ListLanes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """Only those of one app; empty: all."""
+    page_size: _builtins.int
+    """0: 100. Above 1,000: 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty: first page."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLanesRequest: _TypeAlias = ListLanesRequest  # noqa: Y015
+
+@_typing.final
+class ListLanesResponse(_message.Message):
+    """Response of ListLanes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def lanes(self) -> _containers.RepeatedCompositeFieldContainer[_lane_pb2.Lane]:
+        """The lanes."""
+
+    def __init__(
+        self,
+        *,
+        lanes: _abc.Iterable[_lane_pb2.Lane] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lanes", b"lanes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLanesResponse: _TypeAlias = ListLanesResponse  # noqa: Y015
+
+@_typing.final
+class CheckCredentialRequest(_message.Message):
+    """Request of CheckCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    provider: _provider_pb2.Provider.ValueType
+    """Only the credentials for one provider; unset: all of the app's."""
+    environment: _provider_pb2.Environment.ValueType
+    """Only those for one environment; unset: all."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        provider: _provider_pb2.Provider.ValueType = ...,
+        environment: _provider_pb2.Environment.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "environment", b"environment", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCredentialRequest: _TypeAlias = CheckCredentialRequest  # noqa: Y015
+
+@_typing.final
+class CheckCredentialResponse(_message.Message):
+    """Response of CheckCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[_lane_pb2.CredentialCheck]:
+        """One for each credential of the app that was asked for; at most 4."""
+
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[_lane_pb2.CredentialCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCredentialResponse: _TypeAlias = CheckCredentialResponse  # noqa: Y015
+
+@_typing.final
+class ReloadCredentialsRequest(_message.Message):
+    """Request of ReloadCredentials."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadCredentialsRequest: _TypeAlias = ReloadCredentialsRequest  # noqa: Y015
+
+@_typing.final
+class ReloadCredentialsResponse(_message.Message):
+    """Response of ReloadCredentials. Lanes are named "provider/app/environment"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MADE_FIELD_NUMBER: _builtins.int
+    LET_GO_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def made(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lanes that are new, or replace one whose credential changed."""
+
+    @_builtins.property
+    def let_go(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lanes that are gone: their section or file is, or it cannot be used any more."""
+
+    @_builtins.property
+    def unchanged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lanes that stayed as they were."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is wrong with the files: file, section and key, no values."""
+
+    def __init__(
+        self,
+        *,
+        made: _abc.Iterable[_builtins.str] | None = ...,
+        let_go: _abc.Iterable[_builtins.str] | None = ...,
+        unchanged: _abc.Iterable[_builtins.str] | None = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["let_go", b"let_go", "made", b"made", "problems", b"problems", "unchanged", b"unchanged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadCredentialsResponse: _TypeAlias = ReloadCredentialsResponse  # noqa: Y015

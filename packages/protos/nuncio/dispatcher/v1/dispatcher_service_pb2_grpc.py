@@ -60,6 +60,26 @@ class DispatcherServiceStub:
                 request_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.WatchDispatchRequest.SerializeToString,
                 response_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.WatchDispatchResponse.FromString,
                 _registered_method=True)
+        self.SendDirect = channel.unary_unary(
+                '/nuncio.dispatcher.v1.DispatcherService/SendDirect',
+                request_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.SendDirectRequest.SerializeToString,
+                response_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.SendDirectResponse.FromString,
+                _registered_method=True)
+        self.ListLanes = channel.unary_unary(
+                '/nuncio.dispatcher.v1.DispatcherService/ListLanes',
+                request_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ListLanesRequest.SerializeToString,
+                response_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ListLanesResponse.FromString,
+                _registered_method=True)
+        self.CheckCredential = channel.unary_unary(
+                '/nuncio.dispatcher.v1.DispatcherService/CheckCredential',
+                request_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.CheckCredentialRequest.SerializeToString,
+                response_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.CheckCredentialResponse.FromString,
+                _registered_method=True)
+        self.ReloadCredentials = channel.unary_unary(
+                '/nuncio.dispatcher.v1.DispatcherService/ReloadCredentials',
+                request_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ReloadCredentialsRequest.SerializeToString,
+                response_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ReloadCredentialsResponse.FromString,
+                _registered_method=True)
 
 
 class DispatcherServiceServicer:
@@ -108,6 +128,44 @@ class DispatcherServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendDirect(self, request, context):
+        """Sends one message to one destination, past the registry: VoIP, Live Activity and broadcast
+        sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
+        of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
+        UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+        Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
+        CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLanes(self, request, context):
+        """Lists the lanes of the replica that answers, by app, provider and environment, with their live
+        state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckCredential(self, request, context):
+        """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
+        asked at most once for each of them, about a token that cannot exist. Apple counts that as an
+        error of the sender, so this is for people and deployments, not for monitoring.
+        Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadCredentials(self, request, context):
+        """Looks at the credential files now, not within a second as when something is sent. Only the
+        replica that answers does so. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatcherServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -135,6 +193,26 @@ def add_DispatcherServiceServicer_to_server(servicer, server):
                     servicer.WatchDispatch,
                     request_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.WatchDispatchRequest.FromString,
                     response_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.WatchDispatchResponse.SerializeToString,
+            ),
+            'SendDirect': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendDirect,
+                    request_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.SendDirectRequest.FromString,
+                    response_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.SendDirectResponse.SerializeToString,
+            ),
+            'ListLanes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLanes,
+                    request_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ListLanesRequest.FromString,
+                    response_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ListLanesResponse.SerializeToString,
+            ),
+            'CheckCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckCredential,
+                    request_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.CheckCredentialRequest.FromString,
+                    response_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.CheckCredentialResponse.SerializeToString,
+            ),
+            'ReloadCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadCredentials,
+                    request_deserializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ReloadCredentialsRequest.FromString,
+                    response_serializer=nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ReloadCredentialsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -273,6 +351,114 @@ class DispatcherService:
             '/nuncio.dispatcher.v1.DispatcherService/WatchDispatch',
             nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.WatchDispatchRequest.SerializeToString,
             nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.WatchDispatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendDirect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.dispatcher.v1.DispatcherService/SendDirect',
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.SendDirectRequest.SerializeToString,
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.SendDirectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLanes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.dispatcher.v1.DispatcherService/ListLanes',
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ListLanesRequest.SerializeToString,
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ListLanesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.dispatcher.v1.DispatcherService/CheckCredential',
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.CheckCredentialRequest.SerializeToString,
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.CheckCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.dispatcher.v1.DispatcherService/ReloadCredentials',
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ReloadCredentialsRequest.SerializeToString,
+            nuncio_dot_dispatcher_dot_v1_dot_dispatcher__service__pb2.ReloadCredentialsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,28 @@ class DispatcherServiceStub:
     state of now, so a broken stream is resumed by calling again.
     Fails with NOT_FOUND / DISPATCH_NOT_FOUND.
     """
+    SendDirect: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.SendDirectRequest, _dispatcher_service_pb2.SendDirectResponse]
+    """Sends one message to one destination, past the registry: VoIP, Live Activity and broadcast
+    sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
+    of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
+    UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+    Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
+    CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
+    """
+    ListLanes: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ListLanesRequest, _dispatcher_service_pb2.ListLanesResponse]
+    """Lists the lanes of the replica that answers, by app, provider and environment, with their live
+    state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+    """
+    CheckCredential: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.CheckCredentialRequest, _dispatcher_service_pb2.CheckCredentialResponse]
+    """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
+    asked at most once for each of them, about a token that cannot exist. Apple counts that as an
+    error of the sender, so this is for people and deployments, not for monitoring.
+    Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
+    """
+    ReloadCredentials: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ReloadCredentialsRequest, _dispatcher_service_pb2.ReloadCredentialsResponse]
+    """Looks at the credential files now, not within a second as when something is sent. Only the
+    replica that answers does so. Safe to repeat.
+    """
 
 @_typing.type_check_only
 class DispatcherServiceAsyncStub(DispatcherServiceStub):
@@ -78,6 +100,28 @@ class DispatcherServiceAsyncStub(DispatcherServiceStub):
     """Streams a dispatch whenever its books change, until it has finished. The first event is the
     state of now, so a broken stream is resumed by calling again.
     Fails with NOT_FOUND / DISPATCH_NOT_FOUND.
+    """
+    SendDirect: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.SendDirectRequest, _dispatcher_service_pb2.SendDirectResponse]  # type: ignore[assignment]
+    """Sends one message to one destination, past the registry: VoIP, Live Activity and broadcast
+    sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
+    of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
+    UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+    Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
+    CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
+    """
+    ListLanes: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ListLanesRequest, _dispatcher_service_pb2.ListLanesResponse]  # type: ignore[assignment]
+    """Lists the lanes of the replica that answers, by app, provider and environment, with their live
+    state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+    """
+    CheckCredential: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.CheckCredentialRequest, _dispatcher_service_pb2.CheckCredentialResponse]  # type: ignore[assignment]
+    """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
+    asked at most once for each of them, about a token that cannot exist. Apple counts that as an
+    error of the sender, so this is for people and deployments, not for monitoring.
+    Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
+    """
+    ReloadCredentials: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ReloadCredentialsRequest, _dispatcher_service_pb2.ReloadCredentialsResponse]  # type: ignore[assignment]
+    """Looks at the credential files now, not within a second as when something is sent. Only the
+    replica that answers does so. Safe to repeat.
     """
 
 class DispatcherServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +175,52 @@ class DispatcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams a dispatch whenever its books change, until it has finished. The first event is the
         state of now, so a broken stream is resumed by calling again.
         Fails with NOT_FOUND / DISPATCH_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SendDirect(
+        self,
+        request: _dispatcher_service_pb2.SendDirectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_service_pb2.SendDirectResponse, _abc.Awaitable[_dispatcher_service_pb2.SendDirectResponse]]:
+        """Sends one message to one destination, past the registry: VoIP, Live Activity and broadcast
+        sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
+        of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
+        UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+        Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
+        CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
+        """
+
+    @_abc_1.abstractmethod
+    def ListLanes(
+        self,
+        request: _dispatcher_service_pb2.ListLanesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_service_pb2.ListLanesResponse, _abc.Awaitable[_dispatcher_service_pb2.ListLanesResponse]]:
+        """Lists the lanes of the replica that answers, by app, provider and environment, with their live
+        state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckCredential(
+        self,
+        request: _dispatcher_service_pb2.CheckCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_service_pb2.CheckCredentialResponse, _abc.Awaitable[_dispatcher_service_pb2.CheckCredentialResponse]]:
+        """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
+        asked at most once for each of them, about a token that cannot exist. Apple counts that as an
+        error of the sender, so this is for people and deployments, not for monitoring.
+        Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
+        """
+
+    @_abc_1.abstractmethod
+    def ReloadCredentials(
+        self,
+        request: _dispatcher_service_pb2.ReloadCredentialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dispatcher_service_pb2.ReloadCredentialsResponse, _abc.Awaitable[_dispatcher_service_pb2.ReloadCredentialsResponse]]:
+        """Looks at the credential files now, not within a second as when something is sent. Only the
+        replica that answers does so. Safe to repeat.
         """
 
 def add_DispatcherServiceServicer_to_server(servicer: DispatcherServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

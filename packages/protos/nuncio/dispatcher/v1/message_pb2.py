@@ -24,9 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nuncio/dispatcher/v1/message.proto\x12\x14nuncio.dispatcher.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xcd\x06\n\x07Message\x12\x1e\n\x05title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x05title\x12\x1c\n\x04\x62ody\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1fR\x04\x62ody\x12/\n\x05image\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x18\xd0\x0f\x32\x0f^(https://.*)?$R\x05image\x12\x1d\n\x05sound\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x05sound\x12$\n\x05\x62\x61\x64ge\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x9f\x8d\x06H\x00R\x05\x62\x61\x64ge\x88\x01\x01\x12\x1c\n\x04link\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x04link\x12\x91\x02\n\x04\x64\x61ta\x18\x07 \x03(\x0b\x32\'.nuncio.dispatcher.v1.Message.DataEntryB\xd3\x01\xbaH\xcf\x01\x9a\x01\xcb\x01\x10\x32\"\xc6\x01r\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\xba\x01\xa8\x01\n\x15message.data.reserved\x12\x19is reserved by a provider\x1atthis != \'aps\' && this != \'from\' && this != \'message_type\' && !this.startsWith(\'google.\') && !this.startsWith(\'gcm.\')R\x04\x64\x61ta\x12L\n\x0ctime_to_live\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xd4\x93\x01\x32\x00R\ntimeToLive\x12?\n\x0c\x63ollapse_key\x18\t \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{0,32}$R\x0b\x63ollapseKey\x12\x44\n\x08priority\x18\n \x01(\x0e\x32\x1e.nuncio.dispatcher.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08priority\x12#\n\x08\x63\x61tegory\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x08\x63\x61tegory\x12\x1f\n\x06thread\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06thread\x1a\x37\n\tDataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x08\n\x06_badge*L\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_HIGH\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nuncio/dispatcher/v1/message.proto\x12\x14nuncio.dispatcher.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x07\n\x07Message\x12\x1e\n\x05title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x05title\x12\x1c\n\x04\x62ody\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1fR\x04\x62ody\x12/\n\x05image\x18\x03 \x01(\tB\x19\xbaH\x16r\x14\x18\xd0\x0f\x32\x0f^(https://.*)?$R\x05image\x12\x1d\n\x05sound\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x05sound\x12$\n\x05\x62\x61\x64ge\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\x9f\x8d\x06H\x00R\x05\x62\x61\x64ge\x88\x01\x01\x12\x1c\n\x04link\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x04link\x12\x91\x02\n\x04\x64\x61ta\x18\x07 \x03(\x0b\x32\'.nuncio.dispatcher.v1.Message.DataEntryB\xd3\x01\xbaH\xcf\x01\x9a\x01\xcb\x01\x10\x32\"\xc6\x01r\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\xba\x01\xa8\x01\n\x15message.data.reserved\x12\x19is reserved by a provider\x1atthis != \'aps\' && this != \'from\' && this != \'message_type\' && !this.startsWith(\'google.\') && !this.startsWith(\'gcm.\')R\x04\x64\x61ta\x12L\n\x0ctime_to_live\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xd4\x93\x01\x32\x00R\ntimeToLive\x12?\n\x0c\x63ollapse_key\x18\t \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{0,32}$R\x0b\x63ollapseKey\x12\x44\n\x08priority\x18\n \x01(\x0e\x32\x1e.nuncio.dispatcher.v1.PriorityB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08priority\x12#\n\x08\x63\x61tegory\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x08\x63\x61tegory\x12\x1f\n\x06thread\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06thread\x12\x37\n\x04\x61pns\x18\r \x01(\x0b\x32#.nuncio.dispatcher.v1.ApnsOverridesR\x04\x61pns\x12\x34\n\x03\x66\x63m\x18\x0e \x01(\x0b\x32\".nuncio.dispatcher.v1.FcmOverridesR\x03\x66\x63m\x12\x41\n\x08web_push\x18\x0f \x01(\x0b\x32&.nuncio.dispatcher.v1.WebPushOverridesR\x07webPush\x1a\x37\n\tDataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x42\x08\n\x06_badge\"\x9a\x04\n\rApnsOverrides\x12I\n\tpush_type\x18\x01 \x01(\x0e\x32\".nuncio.dispatcher.v1.ApnsPushTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08pushType\x12\x33\n\x05topic\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9.-]{0,255}$R\x05topic\x12,\n\x08priority\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x30\x01\x30\x05\x30\nH\x01R\x08priority\x88\x01\x01\x12N\n\x0ctime_to_live\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\x9a\x9e\x01\x32\x00H\x00R\ntimeToLive\x12=\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\nexpireTime\x12\x35\n\x0b\x63ollapse_id\x18\x06 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\ncollapseId\x12\x31\n\x07payload\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructR\x07payload\x12G\n\rlive_activity\x18\x08 \x01(\x0b\x32\".nuncio.dispatcher.v1.LiveActivityR\x0cliveActivityB\x0c\n\nexpirationB\x0b\n\t_priority\"\xc8\x04\n\x0cLiveActivity\x12I\n\x05\x65vent\x18\x01 \x01(\x0e\x32\'.nuncio.dispatcher.v1.LiveActivityEventB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x05\x65vent\x12<\n\rcontent_state\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructR\x0c\x63ontentState\x12\x39\n\nstale_date\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstaleDate\x12\x41\n\x0e\x64ismissal_date\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rdismissalDate\x12\x35\n\x0frelevance_score\x18\x05 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x01R\x0erelevanceScore\x88\x01\x01\x12\x31\n\x0f\x61ttributes_type\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x0e\x61ttributesType\x12\x37\n\nattributes\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructR\nattributes\x12:\n\x12input_push_channel\x18\x08 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00R\x10inputPushChannel\x12\x33\n\x10input_push_token\x18\t \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00R\x0einputPushTokenB\t\n\x07updatesB\x12\n\x10_relevance_score\"I\n\x0c\x46\x63mOverrides\x12\x39\n\x07message\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01R\x07message\"\x82\x02\n\x10WebPushOverrides\x12H\n\x07urgency\x18\x01 \x01(\x0e\x32$.nuncio.dispatcher.v1.WebPushUrgencyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x07urgency\x12\x32\n\x05topic\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{0,32}$R\x05topic\x12L\n\x0ctime_to_live\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xbaH\x0c\xaa\x01\t\"\x05\x08\x80\xd4\x93\x01\x32\x00R\ntimeToLive\x12\"\n\x07payload\x18\x04 \x01(\x0c\x42\x08\xbaH\x05z\x03\x18\x99\x1fR\x07payload*L\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_HIGH\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02*\xf0\x02\n\x0c\x41pnsPushType\x12\x1e\n\x1a\x41PNS_PUSH_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PNS_PUSH_TYPE_ALERT\x10\x01\x12\x1d\n\x19\x41PNS_PUSH_TYPE_BACKGROUND\x10\x02\x12\x1f\n\x1b\x41PNS_PUSH_TYPE_COMPLICATION\x10\x03\x12\x1b\n\x17\x41PNS_PUSH_TYPE_CONTROLS\x10\x04\x12\x1f\n\x1b\x41PNS_PUSH_TYPE_FILEPROVIDER\x10\x05\x12\x1f\n\x1b\x41PNS_PUSH_TYPE_LIVEACTIVITY\x10\x06\x12\x1b\n\x17\x41PNS_PUSH_TYPE_LOCATION\x10\x07\x12\x16\n\x12\x41PNS_PUSH_TYPE_MDM\x10\x08\x12\x1d\n\x19\x41PNS_PUSH_TYPE_PUSHTOTALK\x10\t\x12\x17\n\x13\x41PNS_PUSH_TYPE_VOIP\x10\n\x12\x1a\n\x16\x41PNS_PUSH_TYPE_WIDGETS\x10\x0b*\x94\x01\n\x11LiveActivityEvent\x12#\n\x1fLIVE_ACTIVITY_EVENT_UNSPECIFIED\x10\x00\x12\x1d\n\x19LIVE_ACTIVITY_EVENT_START\x10\x01\x12\x1e\n\x1aLIVE_ACTIVITY_EVENT_UPDATE\x10\x02\x12\x1b\n\x17LIVE_ACTIVITY_EVENT_END\x10\x03*\xa3\x01\n\x0eWebPushUrgency\x12 \n\x1cWEB_PUSH_URGENCY_UNSPECIFIED\x10\x00\x12\x1d\n\x19WEB_PUSH_URGENCY_VERY_LOW\x10\x01\x12\x18\n\x14WEB_PUSH_URGENCY_LOW\x10\x02\x12\x1b\n\x17WEB_PUSH_URGENCY_NORMAL\x10\x03\x12\x19\n\x15WEB_PUSH_URGENCY_HIGH\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,10 +61,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGE'].fields_by_name['category']._serialized_options = b'\272H\004r\002\030d'
   _globals['_MESSAGE'].fields_by_name['thread']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['thread']._serialized_options = b'\272H\004r\002\030@'
-  _globals['_PRIORITY']._serialized_start=969
-  _globals['_PRIORITY']._serialized_end=1045
-  _globals['_MESSAGE']._serialized_start=122
-  _globals['_MESSAGE']._serialized_end=967
-  _globals['_MESSAGE_DATAENTRY']._serialized_start=902
-  _globals['_MESSAGE_DATAENTRY']._serialized_end=957
+  _globals['_APNSOVERRIDES'].fields_by_name['push_type']._loaded_options = None
+  _globals['_APNSOVERRIDES'].fields_by_name['push_type']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_APNSOVERRIDES'].fields_by_name['topic']._loaded_options = None
+  _globals['_APNSOVERRIDES'].fields_by_name['topic']._serialized_options = b'\272H\032r\0302\026^[A-Za-z0-9.-]{0,255}$'
+  _globals['_APNSOVERRIDES'].fields_by_name['priority']._loaded_options = None
+  _globals['_APNSOVERRIDES'].fields_by_name['priority']._serialized_options = b'\272H\010*\0060\0010\0050\n'
+  _globals['_APNSOVERRIDES'].fields_by_name['time_to_live']._loaded_options = None
+  _globals['_APNSOVERRIDES'].fields_by_name['time_to_live']._serialized_options = b'\272H\014\252\001\t\"\005\010\200\232\236\0012\000'
+  _globals['_APNSOVERRIDES'].fields_by_name['collapse_id']._loaded_options = None
+  _globals['_APNSOVERRIDES'].fields_by_name['collapse_id']._serialized_options = b'\272H\021r\0172\r^[!-~]{0,64}$'
+  _globals['_LIVEACTIVITY'].fields_by_name['event']._loaded_options = None
+  _globals['_LIVEACTIVITY'].fields_by_name['event']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_LIVEACTIVITY'].fields_by_name['relevance_score']._loaded_options = None
+  _globals['_LIVEACTIVITY'].fields_by_name['relevance_score']._serialized_options = b'\272H\004\022\002@\001'
+  _globals['_LIVEACTIVITY'].fields_by_name['attributes_type']._loaded_options = None
+  _globals['_LIVEACTIVITY'].fields_by_name['attributes_type']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_LIVEACTIVITY'].fields_by_name['input_push_channel']._loaded_options = None
+  _globals['_LIVEACTIVITY'].fields_by_name['input_push_channel']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_LIVEACTIVITY'].fields_by_name['input_push_token']._loaded_options = None
+  _globals['_LIVEACTIVITY'].fields_by_name['input_push_token']._serialized_options = b'\272H\004j\002\010\001'
+  _globals['_FCMOVERRIDES'].fields_by_name['message']._loaded_options = None
+  _globals['_FCMOVERRIDES'].fields_by_name['message']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['urgency']._loaded_options = None
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['urgency']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['topic']._loaded_options = None
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['topic']._serialized_options = b'\272H\031r\0272\025^[A-Za-z0-9_-]{0,32}$'
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['time_to_live']._loaded_options = None
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['time_to_live']._serialized_options = b'\272H\014\252\001\t\"\005\010\200\324\223\0012\000'
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['payload']._loaded_options = None
+  _globals['_WEBPUSHOVERRIDES'].fields_by_name['payload']._serialized_options = b'\272H\005z\003\030\231\037'
+  _globals['_PRIORITY']._serialized_start=2674
+  _globals['_PRIORITY']._serialized_end=2750
+  _globals['_APNSPUSHTYPE']._serialized_start=2753
+  _globals['_APNSPUSHTYPE']._serialized_end=3121
+  _globals['_LIVEACTIVITYEVENT']._serialized_start=3124
+  _globals['_LIVEACTIVITYEVENT']._serialized_end=3272
+  _globals['_WEBPUSHURGENCY']._serialized_start=3275
+  _globals['_WEBPUSHURGENCY']._serialized_end=3438
+  _globals['_MESSAGE']._serialized_start=185
+  _globals['_MESSAGE']._serialized_end=1208
+  _globals['_MESSAGE_DATAENTRY']._serialized_start=1143
+  _globals['_MESSAGE_DATAENTRY']._serialized_end=1198
+  _globals['_APNSOVERRIDES']._serialized_start=1211
+  _globals['_APNSOVERRIDES']._serialized_end=1749
+  _globals['_LIVEACTIVITY']._serialized_start=1752
+  _globals['_LIVEACTIVITY']._serialized_end=2336
+  _globals['_FCMOVERRIDES']._serialized_start=2338
+  _globals['_FCMOVERRIDES']._serialized_end=2411
+  _globals['_WEBPUSHOVERRIDES']._serialized_start=2414
+  _globals['_WEBPUSHOVERRIDES']._serialized_end=2672
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -44,12 +46,143 @@ PRIORITY_NORMAL: Priority.ValueType  # 2
 """Delivered when it costs little power."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _ApnsPushType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApnsPushTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApnsPushType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APNS_PUSH_TYPE_UNSPECIFIED: _ApnsPushType.ValueType  # 0
+    """Not set: LIVEACTIVITY for a Live Activity, else ALERT when something is shown or heard, else
+    BACKGROUND.
+    """
+    APNS_PUSH_TYPE_ALERT: _ApnsPushType.ValueType  # 1
+    """Shows or plays something. No suffix."""
+    APNS_PUSH_TYPE_BACKGROUND: _ApnsPushType.ValueType  # 2
+    """Wakes the app, and shows nothing. No suffix; the priority is always 5."""
+    APNS_PUSH_TYPE_COMPLICATION: _ApnsPushType.ValueType  # 3
+    """Updates a watch app's complication. ".complication"."""
+    APNS_PUSH_TYPE_CONTROLS: _ApnsPushType.ValueType  # 4
+    """Reloads controls. ".push-type.controls"."""
+    APNS_PUSH_TYPE_FILEPROVIDER: _ApnsPushType.ValueType  # 5
+    """Signals changes to a File Provider extension. ".pushkit.fileprovider"."""
+    APNS_PUSH_TYPE_LIVEACTIVITY: _ApnsPushType.ValueType  # 6
+    """Starts, updates or ends a Live Activity. ".push-type.liveactivity"."""
+    APNS_PUSH_TYPE_LOCATION: _ApnsPushType.ValueType  # 7
+    """Asks for the location. ".location-query"; taken with a token key only, not with a certificate;
+    priority 5 or 10.
+    """
+    APNS_PUSH_TYPE_MDM: _ApnsPushType.ValueType  # 8
+    """Calls a managed device. The topic has to be given: the UID of the MDM certificate's subject."""
+    APNS_PUSH_TYPE_PUSHTOTALK: _ApnsPushType.ValueType  # 9
+    """Push to Talk. ".voip-ptt"."""
+    APNS_PUSH_TYPE_VOIP: _ApnsPushType.ValueType  # 10
+    """An incoming call. ".voip"; the body may have 5,120 bytes."""
+    APNS_PUSH_TYPE_WIDGETS: _ApnsPushType.ValueType  # 11
+    """Reloads widgets. ".push-type.widgets"."""
+
+class ApnsPushType(_ApnsPushType, metaclass=_ApnsPushTypeEnumTypeWrapper):
+    """Kinds of APNs requests, the value of apns-push-type. The topic is made of the credential's bundle
+    id and the suffix named here.
+    """
+
+APNS_PUSH_TYPE_UNSPECIFIED: ApnsPushType.ValueType  # 0
+"""Not set: LIVEACTIVITY for a Live Activity, else ALERT when something is shown or heard, else
+BACKGROUND.
+"""
+APNS_PUSH_TYPE_ALERT: ApnsPushType.ValueType  # 1
+"""Shows or plays something. No suffix."""
+APNS_PUSH_TYPE_BACKGROUND: ApnsPushType.ValueType  # 2
+"""Wakes the app, and shows nothing. No suffix; the priority is always 5."""
+APNS_PUSH_TYPE_COMPLICATION: ApnsPushType.ValueType  # 3
+"""Updates a watch app's complication. ".complication"."""
+APNS_PUSH_TYPE_CONTROLS: ApnsPushType.ValueType  # 4
+"""Reloads controls. ".push-type.controls"."""
+APNS_PUSH_TYPE_FILEPROVIDER: ApnsPushType.ValueType  # 5
+"""Signals changes to a File Provider extension. ".pushkit.fileprovider"."""
+APNS_PUSH_TYPE_LIVEACTIVITY: ApnsPushType.ValueType  # 6
+"""Starts, updates or ends a Live Activity. ".push-type.liveactivity"."""
+APNS_PUSH_TYPE_LOCATION: ApnsPushType.ValueType  # 7
+"""Asks for the location. ".location-query"; taken with a token key only, not with a certificate;
+priority 5 or 10.
+"""
+APNS_PUSH_TYPE_MDM: ApnsPushType.ValueType  # 8
+"""Calls a managed device. The topic has to be given: the UID of the MDM certificate's subject."""
+APNS_PUSH_TYPE_PUSHTOTALK: ApnsPushType.ValueType  # 9
+"""Push to Talk. ".voip-ptt"."""
+APNS_PUSH_TYPE_VOIP: ApnsPushType.ValueType  # 10
+"""An incoming call. ".voip"; the body may have 5,120 bytes."""
+APNS_PUSH_TYPE_WIDGETS: ApnsPushType.ValueType  # 11
+"""Reloads widgets. ".push-type.widgets"."""
+Global___ApnsPushType: _TypeAlias = ApnsPushType  # noqa: Y015
+
+class _LiveActivityEvent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LiveActivityEventEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LiveActivityEvent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIVE_ACTIVITY_EVENT_UNSPECIFIED: _LiveActivityEvent.ValueType  # 0
+    """Not set. Never valid input."""
+    LIVE_ACTIVITY_EVENT_START: _LiveActivityEvent.ValueType  # 1
+    """It starts: sent to a push-to-start token."""
+    LIVE_ACTIVITY_EVENT_UPDATE: _LiveActivityEvent.ValueType  # 2
+    """It shows something else: sent to the activity's token, or to a broadcast channel."""
+    LIVE_ACTIVITY_EVENT_END: _LiveActivityEvent.ValueType  # 3
+    """It ends: sent to the activity's token, or to a broadcast channel."""
+
+class LiveActivityEvent(_LiveActivityEvent, metaclass=_LiveActivityEventEnumTypeWrapper):
+    """What happens to a Live Activity."""
+
+LIVE_ACTIVITY_EVENT_UNSPECIFIED: LiveActivityEvent.ValueType  # 0
+"""Not set. Never valid input."""
+LIVE_ACTIVITY_EVENT_START: LiveActivityEvent.ValueType  # 1
+"""It starts: sent to a push-to-start token."""
+LIVE_ACTIVITY_EVENT_UPDATE: LiveActivityEvent.ValueType  # 2
+"""It shows something else: sent to the activity's token, or to a broadcast channel."""
+LIVE_ACTIVITY_EVENT_END: LiveActivityEvent.ValueType  # 3
+"""It ends: sent to the activity's token, or to a broadcast channel."""
+Global___LiveActivityEvent: _TypeAlias = LiveActivityEvent  # noqa: Y015
+
+class _WebPushUrgency:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WebPushUrgencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WebPushUrgency.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEB_PUSH_URGENCY_UNSPECIFIED: _WebPushUrgency.ValueType  # 0
+    """Not set: from the neutral priority, high or normal."""
+    WEB_PUSH_URGENCY_VERY_LOW: _WebPushUrgency.ValueType  # 1
+    """On power and Wi-Fi: advertisements."""
+    WEB_PUSH_URGENCY_LOW: _WebPushUrgency.ValueType  # 2
+    """On either power or Wi-Fi: topic updates."""
+    WEB_PUSH_URGENCY_NORMAL: _WebPushUrgency.ValueType  # 3
+    """On neither power nor Wi-Fi: chat messages."""
+    WEB_PUSH_URGENCY_HIGH: _WebPushUrgency.ValueType  # 4
+    """Low battery: incoming calls."""
+
+class WebPushUrgency(_WebPushUrgency, metaclass=_WebPushUrgencyEnumTypeWrapper):
+    """How urgent a Web Push message is: the header Urgency (RFC 8030, section 5.3)."""
+
+WEB_PUSH_URGENCY_UNSPECIFIED: WebPushUrgency.ValueType  # 0
+"""Not set: from the neutral priority, high or normal."""
+WEB_PUSH_URGENCY_VERY_LOW: WebPushUrgency.ValueType  # 1
+"""On power and Wi-Fi: advertisements."""
+WEB_PUSH_URGENCY_LOW: WebPushUrgency.ValueType  # 2
+"""On either power or Wi-Fi: topic updates."""
+WEB_PUSH_URGENCY_NORMAL: WebPushUrgency.ValueType  # 3
+"""On neither power nor Wi-Fi: chat messages."""
+WEB_PUSH_URGENCY_HIGH: WebPushUrgency.ValueType  # 4
+"""Low battery: incoming calls."""
+Global___WebPushUrgency: _TypeAlias = WebPushUrgency  # noqa: Y015
+
 @_typing.final
 class Message(_message.Message):
-    """What is to be shown, in words that every provider has.
+    """What is to be shown, in words that every provider has, and per provider what only that one has.
 
-    The size limits of the providers (APNs and FCM 4,096 bytes, Web Push 3,993) are checked for every
-    provider before anything is sent.
+    What a provider would refuse (sizes, push types that do not fit the body) is checked for every
+    provider before anything is sent: MESSAGE_INVALID names field and rule. A message that says
+    nothing at all (no text, sound, badge, image, link, data or override) is refused the same way.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -86,6 +219,9 @@ class Message(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
     THREAD_FIELD_NUMBER: _builtins.int
+    APNS_FIELD_NUMBER: _builtins.int
+    FCM_FIELD_NUMBER: _builtins.int
+    WEB_PUSH_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """First line. At most 1,000 characters."""
     body: _builtins.str
@@ -99,15 +235,20 @@ class Message(_message.Message):
     link: _builtins.str
     """What a tap opens: an https URL or an app link; empty: the app. At most 2,000 characters."""
     collapse_key: _builtins.str
-    """A later message with the same key replaces this one while it waits. At most 32 letters, digits,
-    dashes and underscores (Web Push's limit).
+    """A later message with the same key replaces this one while it waits; on Apple's systems and
+    Android also on the screen. At most 32 letters, digits, dashes and underscores (Web Push's
+    limit).
     """
     priority: Global___Priority.ValueType
     """How urgent it is."""
     category: _builtins.str
-    """Kind of message that the app declared: APNs category, Android channel. At most 100 characters."""
+    """Kind of message that the app declared: APNs category, Android channel. At most 100 characters.
+    Where the two have different names: fcm.message with android.notification.channel_id.
+    """
     thread: _builtins.str
-    """Messages with the same thread are shown as a group. At most 64 characters."""
+    """Messages with the same thread are shown as a group, where the provider can (Apple's systems).
+    At most 64 characters.
+    """
     @_builtins.property
     def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Data for the app. Keys: letters, digits, dots, dashes and underscores, 1 to 64, none that a
@@ -119,6 +260,18 @@ class Message(_message.Message):
         """How long the provider may keep trying. 0s: deliver now or drop. Unset: 1 hour. At most 28 days
         (FCM's limit).
         """
+
+    @_builtins.property
+    def apns(self) -> Global___ApnsOverrides:
+        """What only APNs has. Not looked at for Apple devices behind FCM: there it is fcm.message.apns."""
+
+    @_builtins.property
+    def fcm(self) -> Global___FcmOverrides:
+        """What only FCM has."""
+
+    @_builtins.property
+    def web_push(self) -> Global___WebPushOverrides:
+        """What only Web Push has."""
 
     def __init__(
         self,
@@ -135,13 +288,233 @@ class Message(_message.Message):
         priority: Global___Priority.ValueType = ...,
         category: _builtins.str = ...,
         thread: _builtins.str = ...,
+        apns: Global___ApnsOverrides | None = ...,
+        fcm: Global___FcmOverrides | None = ...,
+        web_push: Global___WebPushOverrides | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_badge", b"_badge", "badge", b"badge", "time_to_live", b"time_to_live"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_badge", b"_badge", "apns", b"apns", "badge", b"badge", "fcm", b"fcm", "time_to_live", b"time_to_live", "web_push", b"web_push"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_badge", b"_badge", "badge", b"badge", "body", b"body", "category", b"category", "collapse_key", b"collapse_key", "data", b"data", "image", b"image", "link", b"link", "priority", b"priority", "sound", b"sound", "thread", b"thread", "time_to_live", b"time_to_live", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_badge", b"_badge", "apns", b"apns", "badge", b"badge", "body", b"body", "category", b"category", "collapse_key", b"collapse_key", "data", b"data", "fcm", b"fcm", "image", b"image", "link", b"link", "priority", b"priority", "sound", b"sound", "thread", b"thread", "time_to_live", b"time_to_live", "title", b"title", "web_push", b"web_push"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__badge: _TypeAlias = _typing.Literal["badge"]  # noqa: Y015
     _WhichOneofArgType__badge: _TypeAlias = _typing.Literal["_badge", b"_badge"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__badge) -> _WhichOneofReturnType__badge | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class ApnsOverrides(_message.Message):
+    """What only APNs has. What is left out is made from the neutral fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUSH_TYPE_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    TIME_TO_LIVE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    COLLAPSE_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    LIVE_ACTIVITY_FIELD_NUMBER: _builtins.int
+    push_type: Global___ApnsPushType.ValueType
+    """Kind of request. It must fit what the body has in it."""
+    topic: _builtins.str
+    """The whole apns-topic. Empty: the credential's bundle id with the push type's suffix. Letters,
+    digits, dots and dashes; at most 255.
+    """
+    priority: _builtins.int
+    """10: at once. 5: when it costs little power. 1: never wakes the device. Unset: from the neutral
+    priority and the push type.
+    """
+    collapse_id: _builtins.str
+    """apns-collapse-id. At most 64 visible ASCII characters. Empty: the neutral collapse_key."""
+    @_builtins.property
+    def time_to_live(self) -> _duration_pb2.Duration:
+        """From the attempt on. 0s: one attempt, nothing is stored. At most 30 days, as APNs keeps it."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """A moment, to the second."""
+
+    @_builtins.property
+    def payload(self) -> _struct_pb2.Struct:
+        """Merged over the rendered JSON body as RFC 7396 has it: objects are merged, null removes, all
+        else replaces. For example {"aps": {"interruption-level": "time-sensitive"}}. Whole numbers are
+        sent as integers.
+        """
+
+    @_builtins.property
+    def live_activity(self) -> Global___LiveActivity:
+        """A Live Activity, in place of what the neutral fields would show. title, body and sound become
+        its alert; the other neutral fields and data are left out, for the activity cannot read them.
+        """
+
+    def __init__(
+        self,
+        *,
+        push_type: Global___ApnsPushType.ValueType = ...,
+        topic: _builtins.str = ...,
+        priority: _builtins.int | None = ...,
+        time_to_live: _duration_pb2.Duration | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        collapse_id: _builtins.str = ...,
+        payload: _struct_pb2.Struct | None = ...,
+        live_activity: Global___LiveActivity | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "expiration", b"expiration", "expire_time", b"expire_time", "live_activity", b"live_activity", "payload", b"payload", "priority", b"priority", "time_to_live", b"time_to_live"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority", b"_priority", "collapse_id", b"collapse_id", "expiration", b"expiration", "expire_time", b"expire_time", "live_activity", b"live_activity", "payload", b"payload", "priority", b"priority", "push_type", b"push_type", "time_to_live", b"time_to_live", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__priority: _TypeAlias = _typing.Literal["priority"]  # noqa: Y015
+    _WhichOneofArgType__priority: _TypeAlias = _typing.Literal["_priority", b"_priority"]  # noqa: Y015
+    _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["time_to_live", "expire_time"]  # noqa: Y015
+    _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority) -> _WhichOneofReturnType__priority | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_expiration) -> _WhichOneofReturnType_expiration | None: ...
+
+Global___ApnsOverrides: _TypeAlias = ApnsOverrides  # noqa: Y015
+
+@_typing.final
+class LiveActivity(_message.Message):
+    """One request for a Live Activity (ActivityKit). Its timestamp is the time of the attempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    CONTENT_STATE_FIELD_NUMBER: _builtins.int
+    STALE_DATE_FIELD_NUMBER: _builtins.int
+    DISMISSAL_DATE_FIELD_NUMBER: _builtins.int
+    RELEVANCE_SCORE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_TYPE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    INPUT_PUSH_CHANNEL_FIELD_NUMBER: _builtins.int
+    INPUT_PUSH_TOKEN_FIELD_NUMBER: _builtins.int
+    event: Global___LiveActivityEvent.ValueType
+    """What happens."""
+    relevance_score: _builtins.float
+    """Which of an app's activities is shown first: the one with the highest score."""
+    attributes_type: _builtins.str
+    """Name of the app's ActivityAttributes type. Required for START, else empty. At most 200
+    characters.
+    """
+    input_push_channel: _builtins.str
+    """The broadcast channel with this id."""
+    input_push_token: _builtins.bool
+    """A token of its own, which the app reports. Only true has a meaning."""
+    @_builtins.property
+    def content_state(self) -> _struct_pb2.Struct:
+        """What the activity shows, as the app's ContentState decodes it. Required for START and UPDATE."""
+
+    @_builtins.property
+    def stale_date(self) -> _timestamp_pb2.Timestamp:
+        """From then on the activity counts as out of date."""
+
+    @_builtins.property
+    def dismissal_date(self) -> _timestamp_pb2.Timestamp:
+        """When an ended activity leaves the screen. END only; a moment in the past: at once."""
+
+    @_builtins.property
+    def attributes(self) -> _struct_pb2.Struct:
+        """What does not change while the activity lasts. Required for START (may have no fields), else
+        unset.
+        """
+
+    def __init__(
+        self,
+        *,
+        event: Global___LiveActivityEvent.ValueType = ...,
+        content_state: _struct_pb2.Struct | None = ...,
+        stale_date: _timestamp_pb2.Timestamp | None = ...,
+        dismissal_date: _timestamp_pb2.Timestamp | None = ...,
+        relevance_score: _builtins.float | None = ...,
+        attributes_type: _builtins.str = ...,
+        attributes: _struct_pb2.Struct | None = ...,
+        input_push_channel: _builtins.str = ...,
+        input_push_token: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_relevance_score", b"_relevance_score", "attributes", b"attributes", "content_state", b"content_state", "dismissal_date", b"dismissal_date", "input_push_channel", b"input_push_channel", "input_push_token", b"input_push_token", "relevance_score", b"relevance_score", "stale_date", b"stale_date", "updates", b"updates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_relevance_score", b"_relevance_score", "attributes", b"attributes", "attributes_type", b"attributes_type", "content_state", b"content_state", "dismissal_date", b"dismissal_date", "event", b"event", "input_push_channel", b"input_push_channel", "input_push_token", b"input_push_token", "relevance_score", b"relevance_score", "stale_date", b"stale_date", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__relevance_score: _TypeAlias = _typing.Literal["relevance_score"]  # noqa: Y015
+    _WhichOneofArgType__relevance_score: _TypeAlias = _typing.Literal["_relevance_score", b"_relevance_score"]  # noqa: Y015
+    _WhichOneofReturnType_updates: _TypeAlias = _typing.Literal["input_push_channel", "input_push_token"]  # noqa: Y015
+    _WhichOneofArgType_updates: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance_score) -> _WhichOneofReturnType__relevance_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_updates) -> _WhichOneofReturnType_updates | None: ...
+
+Global___LiveActivity: _TypeAlias = LiveActivity  # noqa: Y015
+
+@_typing.final
+class FcmOverrides(_message.Message):
+    """What only FCM has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def message(self) -> _struct_pb2.Struct:
+        """Merged over the rendered `message` (REST resource projects.messages) as RFC 7396 has it:
+        objects are merged, null removes, all else replaces. Names as FCM's documents have them
+        (snake_case). Not among them: token, fid, topic, condition and name. A given android_v2 takes
+        the place of the rendered android. Whole numbers are sent as integers.
+        """
+
+    def __init__(
+        self,
+        *,
+        message: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FcmOverrides: _TypeAlias = FcmOverrides  # noqa: Y015
+
+@_typing.final
+class WebPushOverrides(_message.Message):
+    """What only Web Push has. What is left out is made from the neutral fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URGENCY_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    TIME_TO_LIVE_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    urgency: Global___WebPushUrgency.ValueType
+    """The header Urgency."""
+    topic: _builtins.str
+    """The header Topic. At most 32 characters of the base64url alphabet. Empty: the neutral
+    collapse_key.
+    """
+    payload: _builtins.bytes
+    """What the service worker gets, in place of nuncio's JSON: any bytes that the app understands, or
+    a declarative message. 1 to 3,993 bytes. Empty: nuncio's JSON.
+    """
+    @_builtins.property
+    def time_to_live(self) -> _duration_pb2.Duration:
+        """The header TTL. 0s: deliver now or drop. Unset: the neutral time_to_live. At most 28 days; in no
+        case beyond the dispatch's expire_time.
+        """
+
+    def __init__(
+        self,
+        *,
+        urgency: Global___WebPushUrgency.ValueType = ...,
+        topic: _builtins.str = ...,
+        time_to_live: _duration_pb2.Duration | None = ...,
+        payload: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_to_live", b"time_to_live"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload", "time_to_live", b"time_to_live", "topic", b"topic", "urgency", b"urgency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebPushOverrides: _TypeAlias = WebPushOverrides  # noqa: Y015

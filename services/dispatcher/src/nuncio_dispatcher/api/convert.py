@@ -8,21 +8,20 @@ from uuid import UUID
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from nuncio.common.v1 import error_reason_pb2, provider_pb2, target_pb2
-from nuncio.dispatcher.v1 import dispatch_pb2, message_pb2
+from nuncio.dispatcher.v1 import dispatch_pb2
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.targeting.v1 import audience_pb2
+from nuncio_dispatcher.api.messages import message_from, moment_from
 from nuncio_dispatcher.domain.books import Books, Outcome
 from nuncio_dispatcher.domain.commands import Created, Event, Finished, Progress, Refused
 from nuncio_dispatcher.domain.create import Order
 from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy, Dispatch
-from nuncio_dispatcher.domain.model import Message, Priority
 from nuncio_dispatcher.domain.ports import ListCursor
-from nuncio_runtime.errors import FieldViolation, InvalidField, ServiceError
+from nuncio_runtime.errors import ServiceError
 from nuncio_runtime.paging import decode_page_token, encode_page_token
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where Timestamp and datetime end
 _MOMENT_BYTES: Final = 8
 
 _REASONS: Final = {
@@ -36,7 +35,7 @@ _SUPPRESSIONS: Final = {
 
 
 def order_from(request: pb.CreateDispatchRequest) -> Order:
-    """What the caller asks for. Raises InvalidField for a time that does not exist."""
+    """What the caller asks for. Raises InvalidField for a value that does not exist."""
     return Order(
         app_id=request.app_id,
         client_ref=request.client_ref,
@@ -44,29 +43,17 @@ def order_from(request: pb.CreateDispatchRequest) -> Order:
         purpose=request.purpose,
         test=request.test,
         delivery=DeliveryPolicy(request.delivery_policy or DeliveryPolicy.AT_LEAST_ONCE),
-        message=_message(request.message),
+        message=message_from(request.message),
         audience=_audience(request.audience),
-        expires_at=_moment(request.expire_time) if request.HasField("expire_time") else None,
+        expires_at=_expiry(request),
         content_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).digest(),
     )
 
 
-def _message(message: message_pb2.Message) -> Message:
-    life = {"time_to_live": message.time_to_live.ToTimedelta()}
-    return Message(
-        title=message.title,
-        body=message.body,
-        image=message.image,
-        sound=message.sound,
-        badge=message.badge if message.HasField("badge") else None,
-        link=message.link,
-        data=dict(message.data),
-        collapse_key=message.collapse_key,
-        priority=Priority(message.priority or Priority.HIGH),
-        category=message.category,
-        thread=message.thread,
-        **(life if message.HasField("time_to_live") else {}),
-    )
+def _expiry(request: pb.CreateDispatchRequest) -> datetime | None:
+    if not request.HasField("expire_time"):
+        return None
+    return moment_from(request.expire_time, field="expire_time")
 
 
 def _audience(audience: audience_pb2.Audience) -> Audience:
@@ -75,12 +62,6 @@ def _audience(audience: audience_pb2.Audience) -> Audience:
         installation_ids=audience.installations.installation_ids,
         user_ids=tuple(audience.users.user_ids),
     )
-
-
-def _moment(timestamp: Timestamp) -> datetime:
-    if not 0 <= timestamp.seconds <= _LAST_SECOND or not 0 <= timestamp.nanos < 10**9:
-        raise InvalidField(FieldViolation("expire_time", "must be between 1970 and 9999"))
-    return timestamp.ToDatetime(tzinfo=UTC)
 
 
 def _timestamp(moment: datetime | None) -> Timestamp | None:

@@ -11,9 +11,20 @@ import grpc
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
 from nuncio_dispatcher.api import convert
+from nuncio_dispatcher.api.direct import direct_answer_to, direct_order_from
+from nuncio_dispatcher.api.lanes import (
+    check_to,
+    lane_cursor,
+    lane_to,
+    next_lane_token,
+    reloaded_to,
+    slot_from,
+)
 from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.commands import Commands, Event, with_refusal
 from nuncio_dispatcher.domain.create import Create
+from nuncio_dispatcher.domain.direct import Direct
+from nuncio_dispatcher.domain.lanes import LaneDesk
 from nuncio_dispatcher.domain.ports import Dispatches
 from nuncio_dispatcher.domain.watch import Watch
 from nuncio_runtime.interceptors.errors import service_error
@@ -30,8 +41,16 @@ class DispatcherServicer(rpc.DispatcherServiceServicer):
     """Answers the calls of the contract."""
 
     def __init__(
-        self, dispatches: Dispatches, create: Create, browse: Browse, watch: Watch
+        self,
+        dispatches: Dispatches,
+        create: Create,
+        browse: Browse,
+        watch: Watch,
+        direct: Direct,
+        lanes: LaneDesk,
     ) -> None:
+        self._lanes = lanes
+        self._direct = direct
         self._dispatches = dispatches
         self._browse = browse
         self._create = create
@@ -103,3 +122,35 @@ class DispatcherServicer(rpc.DispatcherServiceServicer):
         async with aclosing(self._watch.follow(UUID(request.dispatch_id))) as states:
             async for dispatch in states:
                 yield pb.WatchDispatchResponse(dispatch=convert.dispatch_to(dispatch))
+
+    async def SendDirect(
+        self, request: pb.SendDirectRequest, _context: Context
+    ) -> pb.SendDirectResponse:
+        """Send one message to one destination."""
+        return direct_answer_to(await self._direct.send(direct_order_from(request)))
+
+    async def ListLanes(
+        self, request: pb.ListLanesRequest, _context: Context
+    ) -> pb.ListLanesResponse:
+        """Read one page of this replica's lanes."""
+        page, more = self._lanes.page(
+            request.app_id, after=lane_cursor(request), size=page_size(request.page_size)
+        )
+        return pb.ListLanesResponse(
+            lanes=[lane_to(lane) for lane in page],
+            next_page_token=next_lane_token(request, page[-1]) if more else "",
+        )
+
+    async def CheckCredential(
+        self, request: pb.CheckCredentialRequest, _context: Context
+    ) -> pb.CheckCredentialResponse:
+        """Try an app's credentials out."""
+        provider, environment = slot_from(request)
+        found = await self._lanes.check(request.app_id, provider, environment)
+        return pb.CheckCredentialResponse(checks=[check_to(check) for check in found])
+
+    async def ReloadCredentials(
+        self, _request: pb.ReloadCredentialsRequest, _context: Context
+    ) -> pb.ReloadCredentialsResponse:
+        """Look at the credential files now."""
+        return reloaded_to(self._lanes.reload())

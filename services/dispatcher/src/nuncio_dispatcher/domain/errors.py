@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from nuncio_dispatcher.domain.model import Environment, Provider
 from nuncio_runtime.errors import InvalidField, Kind, ServiceError
 
 RETRY_AFTER: Final = timedelta(seconds=1)
@@ -65,6 +66,45 @@ class AudienceInvalid(DispatcherError):
         )
         if segment:
             self.metadata["segment"] = segment
+
+
+class CredentialUnusable(DispatcherError):
+    """The app has no credential for the provider that can be used.
+
+    cause: NO_CREDENTIAL or BAD_CREDENTIAL. The others are names in lower case.
+    """
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CREDENTIAL_UNUSABLE"
+
+    def __init__(self, *, app_id: str, provider: str, environment: str, cause: str) -> None:
+        super().__init__(
+            detail=f"{provider}/{environment}: {cause}",
+            appId=app_id,
+            provider=provider,
+            environment=environment,
+            cause=cause,
+        )
+
+
+class CredentialNotFound(DispatcherError):
+    """There is no credential file for the app, or no such credential in it."""
+
+    kind = Kind.NOT_FOUND
+    reason = "CREDENTIAL_NOT_FOUND"
+
+    def __init__(
+        self,
+        *,
+        app_id: str,
+        provider: Provider | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        super().__init__(appId=app_id)
+        if provider is not None:
+            self.metadata["provider"] = provider.name.lower()
+        if environment is not None:
+            self.metadata["environment"] = environment.name.lower()
 
 
 class UpstreamUnavailable(DispatcherError):

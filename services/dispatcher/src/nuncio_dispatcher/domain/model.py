@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Self
 from uuid import UUID
 
+from nuncio_dispatcher.domain.overrides import ApnsOverrides, FcmOverrides, WebPushOverrides
 from nuncio_runtime.secret import Secret
 
 
@@ -62,7 +63,8 @@ class Message:
     """What is to be shown, in words that every provider has. Its repr shows nothing of it.
 
     Empty text means that the part is not there. `badge`: None leaves the icon as it is, 0 clears
-    it. `time_to_live`: how long the provider may keep trying; zero means now or never.
+    it. `time_to_live`: how long the provider may keep trying; zero means now or never. `apns`,
+    `fcm`, `web_push`: what goes before the neutral words at this provider.
     """
 
     title: str = ""
@@ -77,10 +79,56 @@ class Message:
     priority: Priority = Priority.HIGH
     category: str = ""
     thread: str = ""
+    apns: ApnsOverrides | None = None
+    fcm: FcmOverrides | None = None
+    web_push: WebPushOverrides | None = None
+
+    def says_nothing(self) -> bool:
+        """Whether there is nothing in it to deliver, to anybody."""
+        neutral = self.title or self.body or self.image or self.sound or self.link or self.data
+        overrides = self.apns or self.fcm or self.web_push
+        return not (neutral or overrides) and self.badge is None
+
+    def longest_life(self) -> timedelta:
+        """The longest time from an attempt on that a provider may keep trying."""
+        lives = [self.time_to_live]
+        if self.apns is not None and isinstance(self.apns.expiration, timedelta):
+            lives.append(self.apns.expiration)
+        if self.web_push is not None and self.web_push.time_to_live is not None:
+            lives.append(self.web_push.time_to_live)
+        return max(lives)
 
 
 class PushToken(Secret[str]):
-    """A provider's address of an installation: APNs token in hex, FCM token, Web Push endpoint."""
+    """A provider's address of an installation: APNs token in hex, FCM token, Web Push endpoint.
+
+    VoIP and Live Activity tokens of APNs are such tokens, too: the message's push type tells them
+    apart. The subclasses are what is addressed in another way.
+    """
+
+    __slots__ = ()
+
+
+class ApnsChannel(PushToken):
+    """The id of a broadcast channel of APNs, in base64: everyone who follows a Live Activity."""
+
+    __slots__ = ()
+
+
+class FcmInstallation(PushToken):
+    """A Firebase installation id (FID), which FCM takes in place of a registration token."""
+
+    __slots__ = ()
+
+
+class FcmTopic(PushToken):
+    """The name of an FCM topic, without "/topics/": everyone who is subscribed to it."""
+
+    __slots__ = ()
+
+
+class FcmCondition(PushToken):
+    """A condition over FCM topics: everyone whose subscriptions fulfil it."""
 
     __slots__ = ()
 
@@ -104,12 +152,26 @@ class WebPushToken(PushToken):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a message goes that is sent past the registry.
+
+    platform: a number of Platform; 0 where it is not known or there are several, as for a topic.
+    """
+
+    provider: Provider
+    token: PushToken
+    environment: Environment = Environment.PRODUCTION
+    platform: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetColumns:
     """Rows of one lane, by columns of equal length.
 
     ids: the request ids, chosen before the first attempt and the same in every later one
     (`apns-id`). tokens: in the Web Push lane each of them is a WebPushToken. platforms: numbers
-    of Platform; a newer peer may have numbers that Platform does not know yet.
+    of Platform; a newer peer may have numbers that Platform does not know yet, and 0 stands for
+    several or one that is not known.
     """
 
     ids: Sequence[UUID]

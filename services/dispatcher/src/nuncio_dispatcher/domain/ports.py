@@ -15,7 +15,14 @@ from nuncio_dispatcher.domain.dispatch import (
     NewDispatch,
     Work,
 )
+from nuncio_dispatcher.domain.lane_status import (
+    AlarmCause,
+    CredentialCheck,
+    LaneStatus,
+    Reloaded,
+)
 from nuncio_dispatcher.domain.model import (
+    Address,
     Answers,
     Environment,
     Message,
@@ -39,6 +46,7 @@ class Lane(Protocol):
         *,
         expires_at: datetime,
         stop: asyncio.Event | None = None,
+        urgent: bool = False,
     ) -> Answers:
         """Send one message to rows; one answer per row, in the order of the rows.
 
@@ -47,7 +55,7 @@ class Lane(Protocol):
         told to keep trying for the message's time to live, but not beyond `expires_at`; no request
         is started after it. Once `stop` is set, it returns within about a second with the answers
         that are there: the other rows are UNKNOWN when they were written, else RETRY. Cancelling
-        the call abandons its requests.
+        the call abandons its requests. Urgent rows go before all that wait in the lane and are not.
         """
 
     async def aclose(self) -> None:
@@ -64,14 +72,37 @@ class Lanes(Protocol):
         one of our reasons, NO_CREDENTIAL or BAD_CREDENTIAL, until there is one.
         """
 
-    def check(self, message: Message) -> None:
+    def check(self, message: Message, *, to: Address | None = None) -> None:
         """Raise MessageInvalid, naming field and limit, when a provider would refuse the message.
 
-        Every provider is checked, whether or not there is a credential for it; nothing is sent.
+        Every provider is checked, whether or not there is a credential for it; with `to`, only that
+        address's provider, by the rules for that kind of address. Nothing is sent.
         """
 
     async def aclose(self) -> None:
         """Close every lane."""
+
+
+class LaneBook(Protocol):
+    """The lanes as operators see them, in this replica."""
+
+    def lanes(self, app_id: str = "") -> Sequence[LaneStatus]:
+        """How the lanes of an app, or (empty) of all, stand now, by LaneStatus.key.
+
+        One for every section of the credential files, and for a file that cannot be read at all
+        one per provider and environment; nothing for an app without a file.
+        """
+
+    async def check(
+        self, app_id: str, provider: Provider | None, environment: Environment | None
+    ) -> Sequence[CredentialCheck]:
+        """Try out the credentials of an app, as the files are now: all, or those that fit.
+
+        Nothing is sent to anybody. Asks each provider at most once; ends within half a minute.
+        """
+
+    def reload(self) -> Reloaded:
+        """Look at all files now. What is sent through a lane that is let go, it ends first."""
 
 
 class Targeting(Protocol):
@@ -254,3 +285,10 @@ class Meters(Protocol):
 
     def backlog(self, backlog: Backlog) -> None:
         """What waits."""
+
+
+class LaneMeters(Protocol):
+    """Shows people who watch the service how the lanes stand."""
+
+    def lane_alarms(self, alarms: Mapping[tuple[Provider, AlarmCause], int]) -> None:
+        """How many lanes of a provider need somebody to look at them; what is not there is 0."""

@@ -113,7 +113,12 @@ async def _send_part(
     try:
         async with asyncio.timeout(patience.within.total_seconds()):
             answers = await lane.send(
-                work.message, columns, expires_at=work.expires_at, stop=patience.cut
+                work.message,
+                columns,
+                expires_at=work.expires_at,
+                stop=patience.cut,
+                # Messages to somebody in particular do not wait behind those to everybody.
+                urgent=not work.audience.expression,
             )
     except TimeoutError:
         log.error("lane_silent", lane=lane.name, targets=len(columns))

@@ -1,8 +1,9 @@
-"""The push providers, on the reference transport: aioapns for APNs, httpx for FCM and Web Push.
+"""The push providers.
 
-`lanes.FolderLanes` is what the rest of the service sees: domain/ports.py, Lanes. Each provider has
-the same files: settings (its section of a credential file), auth, payload, outcomes (the table of
-answers), client (the lane).
+`lanes.FolderLanes` is what the rest of the service sees: domain/ports.py, Lanes. A `lane` is the
+same for all of them; what differs is in the files that each provider has: settings (its section of
+a credential file), auth, payload, outcomes (the table of answers), client (rows to requests).
+Requests travel by `http2`, or by the libraries in `reference`: see transports.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What one answer means, and what one request came to: the same shapes for every provider."""
+"""What one answer means: the same shapes for every provider."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _WORD: Final = re.compile(r"[\w .:/-]{1,64}", re.ASCII)
 
 
 class Own(StrEnum):
-    """Reasons that are ours: no provider said them."""
+    """Reasons that are ours: no provider said them. Others of ours are those of a Failure."""
 
     NO_CREDENTIAL = "NO_CREDENTIAL"
     """The app has none for this provider."""
@@ -31,61 +31,30 @@ class Own(StrEnum):
     """There is one, but it cannot be used."""
     NO_ACCESS = "NO_ACCESS"
     """The provider's token endpoint gave none."""
-    NOT_SENT = "NOT_SENT"
-    """Nothing was written in time: the lane was busy or closing, or the service is stopping."""
     EXPIRED = "EXPIRED"
     """Nothing was written before the dispatch expired."""
-    CONNECT_FAILED = "CONNECT_FAILED"
-    """No connection could be made."""
-    NOT_TRUSTED = "NOT_TRUSTED"
-    """The provider's certificate does not belong to it, or its issuer is not known here."""
-    PRIVATE_ADDRESS = "PRIVATE_ADDRESS"
-    """The endpoint's host has no public address."""
     ENDPOINT_NOT_ALLOWED = "ENDPOINT_NOT_ALLOWED"
     """The endpoint is no push service that may be called."""
     BAD_SUBSCRIPTION_KEYS = "BAD_SUBSCRIPTION_KEYS"
     """The subscription's keys cannot be used to encrypt."""
-    REFUSED_STREAM = "REFUSED_STREAM"
-    """The peer surely did not look at it: RST_STREAM(REFUSED_STREAM), or above GOAWAY's last id."""
-    STREAM_RESET = "STREAM_RESET"
-    """Written; the peer ended the stream without an answer."""
-    CONNECTION_LOST = "CONNECTION_LOST"
-    """Written, unless `sent_at` says otherwise; the connection ended before the answer."""
-    NO_ANSWER = "NO_ANSWER"
-    """Written; no answer came in time."""
     REDIRECTED = "REDIRECTED"
     """The answer points elsewhere. Redirects are never followed."""
-    FAULT = "FAULT"
-    """A fault of nuncio's own, in this row only."""
+    LANE_DOWN = "LANE_DOWN"
+    """The provider does not answer: see breaker.Breaker."""
+    SLOWED_DOWN = "SLOWED_DOWN"
+    """The provider asked for a pause that is too long to wait for: see budget.Budget."""
+    PUSH_TYPE_NOT_ALLOWED = "PUSH_TYPE_NOT_ALLOWED"
+    """APNs takes this push type with a provider token only, and the lane has a certificate."""
 
 
 class Replied(NamedTuple):
-    """The provider answered."""
+    """What a provider answered, without the connection that brought it."""
 
     status: int
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes
     """Its beginning: at most what the transport keeps."""
-
-
-class Unsent(NamedTuple):
-    """Provably nothing was processed: never written, or refused unread."""
-
-    reason: Own
-    error: str = ""
-    """The name of an exception that nobody expected, for the log."""
-
-
-class Lost(NamedTuple):
-    """Written, and no answer: it may have been delivered."""
-
-    reason: Own
-    error: str = ""
-    """As in Unsent."""
-
-
-Result = Replied | Unsent | Lost
 
 
 class Aftermath(Flag):
@@ -102,6 +71,8 @@ class Aftermath(Flag):
     """The credential is refused: every other row of the lane would be, too."""
     PAUSE_PART = auto()
     """The same, for the rows of one part of the lane: see gate.Parts."""
+    SLOW_DOWN = auto()
+    """The provider wants fewer requests from all of us, not only for this row."""
 
 
 class Answer(NamedTuple):

@@ -96,7 +96,10 @@ def read_credentials(path: Path) -> AppCredentials:
 
 def files_of(settings: Settings) -> list[Path]:
     """The files that a section refers to."""
-    return [value for _, value in settings if isinstance(value, Path)]
+    found = [value for _, value in settings if isinstance(value, Path)]
+    if isinstance(settings, WebPushSettings):
+        found += [key.private_key_file for key in settings.previous_keys]
+    return found
 
 
 def _section(raw: Mapping[str, Any], name: str) -> Any | None:

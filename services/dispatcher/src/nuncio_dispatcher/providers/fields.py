@@ -3,42 +3,18 @@
 import ssl
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo
 
+from nuncio_dispatcher.http2.exchange import Origin
 from nuncio_runtime.config import Section
+
+USER_AGENT: Final = ("user-agent", "nuncio")
 
 
 class CredentialError(Exception):
     """A credential cannot be used. The message is for the operator; it never holds a secret."""
-
-
-class Origin(NamedTuple):
-    """Scheme https, a host and a port."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `https://host` or `https://host:port`. Raises ValueError for anything else."""
-        parts = urlsplit(text)
-        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-            raise ValueError("must be https://host or https://host:port")
-        if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("must have no path: https://host or https://host:port")
-        return cls(parts.hostname, parts.port or 443)
-
-    @property
-    def authority(self) -> str:
-        """`host`, with `:port` unless that is 443; IPv6 addresses in brackets."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 443 else f"{host}:{self.port}"
-
-    def __str__(self) -> str:
-        return f"https://{self.authority}"
 
 
 def _origin(value: object) -> object:
@@ -57,6 +33,12 @@ FileField = Annotated[Path, AfterValidator(_beside)]
 
 class LaneSettings(Section):
     """What every lane can be told."""
+
+    transport: Literal["multiplex", "reference"] = "multiplex"
+    """What carries the requests: nuncio's own HTTP/2, or the general-purpose libraries."""
+
+    rate: Annotated[float, Field(gt=0, le=60_000_000)] | None = None
+    """Requests per minute to one origin. Default: as many as its connections take."""
 
     ca_file: FileField | None = None
     """PEM file with the issuers to trust. Default: the system's."""

@@ -4,8 +4,9 @@ Sending page after page into a refusal helps nobody: the rows trickle (APNs allo
 it has seen a valid token), other lanes of their pages wait, and providers count the refusals.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
@@ -13,6 +14,7 @@ from prometheus_client import Gauge
 
 from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_dispatcher.providers.answers import Aftermath, Answer
+from nuncio_dispatcher.providers.live import Pause
 from nuncio_runtime.clock import Clock
 from nuncio_runtime.metrics import REGISTRY
 
@@ -34,22 +36,23 @@ _JUDGED: Final = frozenset(
 _CERTAIN: Final = Aftermath.PAUSE | Aftermath.PAUSE_PART
 
 Parts = tuple[str, ...]
-"""What of a lane a row goes through: all of it, and perhaps one part that may fail alone."""
+"""What of a lane rows go through: all of it, and perhaps one part that may fail alone."""
 WHOLE: Final[Parts] = ("",)
 
 
 class Pass(NamedTuple):
-    """A row that is let through."""
+    """Rows that are let through."""
 
     parts: Parts
     probes: Parts = ()
-    """Those whose pause it may end."""
+    """Those whose pause they may end; then it is one row."""
 
 
 @dataclass
 class _Pause:
     reason: str
     until: float
+    since: datetime
     is_probed: bool = False
 
 
@@ -69,8 +72,13 @@ class Gate:
     def __repr__(self) -> str:
         return f"Gate({self._lane}, paused={sorted(self._pauses)})"
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether anything of the lane is."""
+        return bool(self._pauses)
+
     def refusal(self, parts: Parts) -> Answer | None:
-        """The answer for a row that must not be written now; None when it may `enter`."""
+        """The answer for rows that must not be written now; None when they may `enter`."""
         if not self._pauses:
             return None
         now = self._clock.monotonic()
@@ -81,37 +89,68 @@ class Gate:
         return None
 
     def enter(self, parts: Parts) -> Pass:
-        """Let a row through that got no refusal; each Pass must `leave`, whatever comes of it."""
-        probes = tuple(part for part in parts if part in self._pauses)
+        """Let rows through that got no refusal: all of them, or one if the pass has probes.
+
+        Each Pass must `leave`, whatever comes of its rows.
+        """
+        probes = tuple(part for part in parts if part in self._pauses) if self._pauses else ()
         for part in probes:
             self._pauses[part].is_probed = True
         return Pass(parts, probes)
 
-    def leave(self, passed: Pass, answer: Answer | None) -> None:
-        """Learn what came of a row; None: nothing that says anything about the credential."""
+    def learn(self, passed: Pass, answers: Iterable[Answer] = (), *, accepted: int = 0) -> None:
+        """Learn what came of rows at the same time: so many accepted ones, and other answers.
+
+        Next to an accepted row, a refusal that might be about its own row accuses nothing.
+        """
+        if accepted:
+            self._prove(passed, passed.parts)
+        for answer in answers:
+            self._prove(passed, _proven(passed.parts, answer))
+            accused = _accused(passed.parts, answer)
+            if accused is not None and (not accepted or answer.aftermath & _CERTAIN):
+                self._accuse(accused, answer)
+
+    def leave(self, passed: Pass) -> None:
+        """All that could be learned of the rows is; where it was not enough, another may probe."""
         for part in passed.probes:
             if part in self._pauses:
                 self._pauses[part].is_probed = False
-        if answer is None:
-            return
-        for part in _proven(passed.parts, answer):
-            self._doubts.pop(part, None)
-            if part in passed.probes:
-                self._resume(part)
-        accused = _accused(passed.parts, answer)
-        if accused is not None:
-            self._accuse(accused, answer)
+
+    def pauses(self) -> Sequence[Pause]:
+        """What of the lane is paused now, for people."""
+        now, moment = self._clock.monotonic(), self._clock.now()
+        return [
+            Pause(
+                part=part,
+                reason=pause.reason,
+                since=pause.since,
+                next_probe_at=None
+                if pause.is_probed
+                else moment + timedelta(seconds=max(pause.until - now, 0)),
+            )
+            for part, pause in self._pauses.items()
+        ]
 
     def close(self) -> None:
         """The lane sends nothing any more, for another reason."""
         self._gauge.dec(len(self._pauses))
         self._pauses.clear()
 
+    def _prove(self, passed: Pass, parts: Parts) -> None:
+        if not self._doubts and not self._pauses:
+            return
+        for part in parts:
+            self._doubts.pop(part, None)
+            if part in passed.probes:
+                self._resume(part)
+
     def _accuse(self, part: str, answer: Answer) -> None:
         pause, now = self._pauses.get(part), self._clock.monotonic()
         if pause is None:
             if self._is_certain(part, answer):
-                self._pauses[part] = _Pause(answer.reason, now + self._probe_wait)
+                until = now + self._probe_wait
+                self._pauses[part] = _Pause(answer.reason, until, since=self._clock.now())
                 self._gauge.inc()
                 log.warning("lane_paused", lane=self._lane, part=part, reason=answer.reason)
         elif now >= pause.until:

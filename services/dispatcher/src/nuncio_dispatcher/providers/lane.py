@@ -1,15 +1,25 @@
-"""What all lanes have in common: their beginnings and ends, and what bounds a send in between."""
+"""A lane: takes the rows of a send to its transport, and makes answers of what comes back.
+
+What a provider's requests and answers are like is its client's affair; how they travel is the
+transport's. Between the two stand the gate (is the credential taken), the breaker (does the
+provider answer) and the budget (how fast).
+"""
 
 import asyncio
-from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from nuncio_dispatcher.domain.model import Answers, Message, Provider, TargetColumns, Verdict
+from nuncio_dispatcher.http2.exchange import Failure, Transport
 from nuncio_dispatcher.providers.answers import Answer, Own
+from nuncio_dispatcher.providers.client import Client
 from nuncio_dispatcher.providers.fields import LaneSettings
 from nuncio_dispatcher.providers.gate import Gate
-from nuncio_dispatcher.providers.sheet import Sheet
+from nuncio_dispatcher.providers.line import Line
+from nuncio_dispatcher.providers.live import LiveState, Tally
+from nuncio_dispatcher.providers.roads import Roads
+from nuncio_dispatcher.providers.sending import Sending
 from nuncio_runtime.clock import Clock
 
 WRITE_WITHIN: Final = timedelta(seconds=15)
@@ -18,33 +28,36 @@ LAST_MARGIN: Final = timedelta(seconds=2)
 """What a send may take longer than writing and answering may."""
 STOP_GRACE: Final = timedelta(seconds=0.75)
 """How long answers are waited for once the service has to stop."""
-NOT_SENT: Final = Answer(Verdict.RETRY, Own.NOT_SENT)
+NOT_SENT: Final = Answer(Verdict.RETRY, Failure.NOT_SENT.value)
 
 
-class Sending(Protocol):
-    """One send under way."""
-
-    @property
-    def sheet(self) -> Sheet:
-        """Its answers."""
-
-    def end_writing(self, answer: Answer) -> None:
-        """Write nothing more; give this answer to the rows that were not written."""
-
-    def abandon(self) -> None:
-        """Wait for no more answers. Comes after `end_writing`, and fills the sheet."""
-
-
-class ProviderLane(ABC):
-    """A Lane that refuses to start late, and closes once its sends have ended."""
+class ProviderLane:
+    """A Lane: every send of it ends in time, and it closes once its sends have ended."""
 
     def __init__(
-        self, name: str, settings: LaneSettings, *, provider: Provider, clock: Clock
+        self,
+        name: str,
+        settings: LaneSettings,
+        *,
+        provider: Provider,
+        client: Client,
+        transport: Transport,
+        clock: Clock,
     ) -> None:
         self.name = name
         self._clock = clock
+        self._transport = transport
         self._gate = Gate(name, provider, probe_wait=settings.probe_wait, clock=clock)
+        self._line = Line(
+            client=client,
+            transport=transport,
+            gate=self._gate,
+            roads=Roads(name, rate=settings.rate, clock=clock),
+            answer_within=settings.answer_within.total_seconds(),
+            clock=clock,
+        )
         self._send_within = WRITE_WITHIN + settings.answer_within + LAST_MARGIN
+        self._tally = Tally()
         self._sending = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -60,29 +73,59 @@ class ProviderLane(ABC):
         *,
         expires_at: datetime,
         stop: asyncio.Event | None = None,
+        urgent: bool = False,
     ) -> Answers:
         """See Lane.send."""
+        count = len(targets)
         if self._closing or (stop is not None and stop.is_set()):
-            return Answers.uniform(len(targets), Verdict.RETRY, reason=Own.NOT_SENT)
+            return Answers.uniform(count, NOT_SENT.verdict, reason=NOT_SENT.reason)
         if self._clock.now() >= expires_at:
-            return Answers.uniform(len(targets), Verdict.EXPIRED, reason=Own.EXPIRED)
+            return Answers.uniform(count, Verdict.EXPIRED, reason=Own.EXPIRED.value)
         self._sending += 1
         self._quiet.clear()
         try:
-            sheet = Sheet(len(targets))
-            await self._send(message, targets, sheet, expires_at=expires_at, stop=stop)
-            return sheet.close(lane=self.name)
+            return await self._send(message, targets, expires_at, stop=stop, urgent=urgent)
         finally:
             self._sending -= 1
             if not self._sending:
                 self._quiet.set()
 
+    def live(self) -> LiveState:
+        """How it stands at this moment, for people."""
+        return LiveState(
+            pauses=self._gate.pauses(),
+            roads=self._line.roads.states(),
+            traffic=list(self._transport.traffic()),
+            answers=self._tally.answers,
+        )
+
     async def aclose(self) -> None:
         """Take no more sends, wait for those under way (they have deadlines), then close."""
         self._closing = True
         await self._quiet.wait()
-        await self._close()
+        await self._transport.aclose()
         self._gate.close()
+
+    async def _send(
+        self,
+        message: Message,
+        targets: TargetColumns,
+        expires_at: datetime,
+        *,
+        stop: asyncio.Event | None,
+        urgent: bool,
+    ) -> Answers:
+        async with asyncio.TaskGroup() as group:
+            prepare = partial(self._line.client.prepare, message, targets, expires_at=expires_at)
+            sending = Sending(self._line, group, count=len(targets), prepare=prepare, urgent=urgent)
+            try:
+                sending.begin()
+                await self._see_through(sending, expires_at=expires_at, stop=stop)
+            finally:
+                sending.abandon(NOT_SENT)
+        answers = sending.sheet.close(lane=self.name)
+        self._tally.add(answers.verdicts)
+        return answers
 
     async def _see_through(
         self, sending: Sending, *, expires_at: datetime, stop: asyncio.Event | None
@@ -92,7 +135,7 @@ class ProviderLane(ABC):
         patience = min(WRITE_WITHIN, expires_at - now).total_seconds()
         timers = (
             loop.call_later(patience, sending.end_writing, _too_late(now, expires_at)),
-            loop.call_later(self._send_within.total_seconds(), sending.abandon),
+            loop.call_later(self._send_within.total_seconds(), sending.abandon, NOT_SENT),
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -102,21 +145,6 @@ class ProviderLane(ABC):
         finally:
             for timer in timers:
                 timer.cancel()
-
-    @abstractmethod
-    async def _send(
-        self,
-        message: Message,
-        targets: TargetColumns,
-        sheet: Sheet,
-        *,
-        expires_at: datetime,
-        stop: asyncio.Event | None,
-    ) -> None:
-        """Fill in the sheet; `_see_through` bounds how long that takes."""
-
-    @abstractmethod
-    async def _close(self) -> None: ...
 
 
 class UnusableLane:
@@ -133,9 +161,10 @@ class UnusableLane:
         *,
         expires_at: datetime,
         stop: asyncio.Event | None = None,
+        urgent: bool = False,
     ) -> Answers:
         """Answer every row with MISCONFIGURED and the reason."""
-        del expires_at, stop  # nothing is started, so nothing can be late
+        del expires_at, stop, urgent  # nothing is started, so nothing can be late
         return Answers.uniform(len(targets), Verdict.MISCONFIGURED, reason=self._reason)
 
     async def aclose(self) -> None:
@@ -149,11 +178,11 @@ async def _cut_short(sending: Sending, stop: asyncio.Event | None) -> None:
     await stop.wait()
     sending.end_writing(NOT_SENT)
     await asyncio.sleep(STOP_GRACE.total_seconds())
-    sending.abandon()
+    sending.abandon(NOT_SENT)
 
 
 def _too_late(now: datetime, expires_at: datetime) -> Answer:
     """The answer for rows of a send that began now and were not written in time."""
     if expires_at <= now + WRITE_WITHIN:
-        return Answer(Verdict.EXPIRED, Own.EXPIRED)
+        return Answer(Verdict.EXPIRED, Own.EXPIRED.value)
     return NOT_SENT

@@ -1,6 +1,8 @@
 """All lanes, made from the credentials folder and kept up with it."""
 
 import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -9,13 +11,15 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nuncio_dispatcher.domain.errors import MessageInvalid
-from nuncio_dispatcher.domain.model import Environment, Message, Provider
+from nuncio_dispatcher.domain.lane_status import CredentialFacts
+from nuncio_dispatcher.domain.model import Address, Environment, Message, Provider
 from nuncio_dispatcher.domain.ports import Lane
 from nuncio_dispatcher.providers.answers import Own
-from nuncio_dispatcher.providers.apns import payload as apns_payload
-from nuncio_dispatcher.providers.apns.auth import TokenMint, load_key
-from nuncio_dispatcher.providers.apns.client import ApnsLane
-from nuncio_dispatcher.providers.apns.settings import ORIGINS, ApnsSettings
+from nuncio_dispatcher.providers.apns.auth import TokenMint, load_key, present_certificate
+from nuncio_dispatcher.providers.apns.client import ApnsClient
+from nuncio_dispatcher.providers.apns.settings import ApnsSettings
+from nuncio_dispatcher.providers.checks import violations
+from nuncio_dispatcher.providers.client import Client
 from nuncio_dispatcher.providers.credentials import (
     AppCredentials,
     Settings,
@@ -24,18 +28,15 @@ from nuncio_dispatcher.providers.credentials import (
     files_of,
     read_credentials,
 )
-from nuncio_dispatcher.providers.fcm import payload as fcm_payload
+from nuncio_dispatcher.providers.facts import facts_of
 from nuncio_dispatcher.providers.fcm.auth import load_account
-from nuncio_dispatcher.providers.fcm.client import FcmLane
+from nuncio_dispatcher.providers.fcm.client import FcmClient
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
 from nuncio_dispatcher.providers.fields import CredentialError, tls_context
-from nuncio_dispatcher.providers.http import Http
-from nuncio_dispatcher.providers.http_network import Network
-from nuncio_dispatcher.providers.lane import UnusableLane
-from nuncio_dispatcher.providers.webpush import payload as webpush_payload
-from nuncio_dispatcher.providers.webpush.auth import load_tokens
-from nuncio_dispatcher.providers.webpush.client import WebPushLane
-from nuncio_dispatcher.providers.webpush.endpoints import VettedNetwork
+from nuncio_dispatcher.providers.lane import ProviderLane, UnusableLane
+from nuncio_dispatcher.providers.transports import apns_origin, encryption, transport
+from nuncio_dispatcher.providers.webpush.auth import VapidKeys, load_tokens
+from nuncio_dispatcher.providers.webpush.client import WebPushClient
 from nuncio_dispatcher.providers.webpush.settings import WebPushSettings
 from nuncio_runtime.clock import Clock
 
@@ -51,13 +52,14 @@ PROVIDER_NAMES: Final = {
 
 
 @dataclass
-class _App:
+class AppLanes:
     """What is known of an app's credentials, and when its files were looked at."""
 
     looked_at: float
     stamps: tuple[Stamp, ...] = ()
-    lanes: dict[Slot, Lane] = field(default_factory=dict)
+    lanes: dict[Slot, ProviderLane] = field(default_factory=dict)
     made_from: dict[Slot, tuple[Settings, tuple[Stamp, ...]]] = field(default_factory=dict)
+    facts: dict[Slot, CredentialFacts] = field(default_factory=dict)
     problems: dict[Slot | None, str] = field(default_factory=dict)
 
 
@@ -71,37 +73,43 @@ class FolderLanes:
     def __init__(self, folder: Path, *, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._apps: dict[str, _App] = {}
+        self._apps: dict[str, AppLanes] = {}
         self._mints: dict[tuple[str, str, bytes], TokenMint] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def lane(self, app_id: str, provider: Provider, environment: Environment) -> Lane:
         """See Lanes.lane."""
         slot = Slot.of(provider, environment)
-        app = self._app(app_id)
+        app = self.app(app_id)
         if slot in app.lanes:
             return app.lanes[slot]
         broken = slot in app.problems or None in app.problems
         reason = Own.BAD_CREDENTIAL if broken else Own.NO_CREDENTIAL
-        return UnusableLane(_lane_name(app_id, slot), reason)
+        return UnusableLane(lane_name(app_id, slot), reason)
 
-    def check(self, message: Message) -> None:
+    def check(self, message: Message, *, to: Address | None = None) -> None:
         """See Lanes.check."""
-        found = [
-            *apns_payload.violations(message),
-            *fcm_payload.violations(message),
-            *webpush_payload.violations(message),
-        ]
+        found = violations(message, to=to)
         if found:
             raise MessageInvalid(*found)
 
     def problems(self) -> list[str]:
         """What is wrong with the folder's credentials, one line per lane; no secrets."""
         return [
-            problem
-            for path in sorted(self._folder.glob("*.toml"))
-            for problem in self._app(path.stem).problems.values()
+            problem for app_id in self.app_ids() for problem in self.app(app_id).problems.values()
         ]
+
+    def app_ids(self) -> Sequence[str]:
+        """The apps that have a file now, in order."""
+        return sorted(path.stem for path in self._folder.glob("*.toml"))
+
+    def present(self) -> Mapping[tuple[str, Slot], ProviderLane]:
+        """The lanes that there are now, by app and slot."""
+        return {
+            (app_id, slot): lane
+            for app_id, app in self._apps.items()
+            for slot, lane in app.lanes.items()
+        }
 
     async def aclose(self) -> None:
         """Close every lane, once its sends have ended."""
@@ -109,21 +117,33 @@ class FolderLanes:
         self._apps.clear()
         await asyncio.gather(*(lane.aclose() for lane in lanes), *self._closing)
 
-    def _app(self, app_id: str) -> _App:
-        """The app, as its files are now or were up to a second ago."""
+    def app(self, app_id: str, *, at_once: bool = False) -> AppLanes:
+        """The app, as its files are now or, unless `at_once`, were up to a second ago."""
         now = self._clock.monotonic()
         app = self._apps.get(app_id)
         if app is None:
-            app = self._apps[app_id] = _App(looked_at=now)
-        elif now - app.looked_at < LOOK_EVERY:
+            app = self._apps[app_id] = AppLanes(looked_at=now)
+        elif not at_once and now - app.looked_at < LOOK_EVERY:
             return app
         app.looked_at = now
-        # An id that is no plain file name has no file: nothing outside of the folder is read.
-        if Path(app_id).name == app_id:
-            self._look(app_id, app, self._folder / f"{app_id}.toml")
+        path = self._file(app_id)
+        if path is not None:
+            self._look(app_id, app, path)
         return app
 
-    def _look(self, app_id: str, app: _App, path: Path) -> None:
+    def read(self, app_id: str) -> AppCredentials:
+        """What the app's file says now. Makes no lanes."""
+        path = self._file(app_id)
+        return AppCredentials() if path is None else read_credentials(path)
+
+    def _file(self, app_id: str) -> Path | None:
+        """Where the app's file would be; None when the id is no plain file name.
+
+        Nothing outside of the folder is ever read.
+        """
+        return self._folder / f"{app_id}.toml" if Path(app_id).name == app_id else None
+
+    def _look(self, app_id: str, app: AppLanes, path: Path) -> None:
         """Read the app's file again if that, or a file it refers to, has changed."""
         own = Stamp.of(path)
         if app.stamps and app.stamps == (own, *(Stamp.of(old.path) for old in app.stamps[1:])):
@@ -133,7 +153,7 @@ class FolderLanes:
         app.stamps = (own, *(Stamp.of(file) for file in referred))
         self._rebuild(app_id, app, found)
 
-    def _rebuild(self, app_id: str, app: _App, found: AppCredentials) -> None:
+    def _rebuild(self, app_id: str, app: AppLanes, found: AppCredentials) -> None:
         """Make lanes for what is new or changed, and let go of what is not there any more."""
         app.problems = dict(found.problems)
         for slot in [slot for slot in app.lanes if slot not in found.settings]:
@@ -144,59 +164,65 @@ class FolderLanes:
                 continue
             self._let_go(app, slot)
             try:
-                app.lanes[slot] = self._make(_lane_name(app_id, slot), slot, settings)
+                lane = self._make(lane_name(app_id, slot), slot, settings)
+                app.facts[slot] = facts_of(settings, now=self._clock.now())
+                app.lanes[slot] = lane
                 app.made_from[slot] = made_from
             except CredentialError as error:
                 app.problems[slot] = f"{app_id}.toml: {PROVIDER_NAMES[slot.provider]}: {error}"
         for problem in app.problems.values():
             log.error("bad_credential", app_id=app_id, problem=problem)
 
-    def _let_go(self, app: _App, slot: Slot) -> None:
+    def _let_go(self, app: AppLanes, slot: Slot) -> None:
         app.made_from.pop(slot, None)
+        app.facts.pop(slot, None)
         lane = app.lanes.pop(slot, None)
         if lane is not None:
             task = asyncio.create_task(lane.aclose())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _make(self, name: str, slot: Slot, settings: Settings) -> Lane:
+    def _make(self, name: str, slot: Slot, settings: Settings) -> ProviderLane:
         """A lane; it connects when it has something to send. Raises CredentialError."""
+        tls = tls_context(settings.ca_file)
+        client: Client
         match settings:
             case ApnsSettings():
-                return self._make_apns(name, slot, settings)
+                mint, origin = self.prove(tls, settings), apns_origin(slot, settings)
+                client = ApnsClient(settings, origin=origin, mint=mint, clock=self._clock)
             case FcmSettings():
-                account = load_account(settings)
-                http = self._http(settings)
-                return FcmLane(name, settings, account=account, http=http, clock=self._clock)
+                client = FcmClient(settings, account=load_account(settings), clock=self._clock)
             case WebPushSettings():
-                tokens = load_tokens(settings, clock=self._clock)
-                http = self._http(settings)
-                return WebPushLane(name, settings, tokens=tokens, http=http, clock=self._clock)
+                keys = VapidKeys(
+                    *(load_tokens(each, clock=self._clock) for each in settings.each_key())
+                )
+                encrypt = encryption(settings)
+                client = WebPushClient(settings, keys=keys, encrypt=encrypt, clock=self._clock)
+        return ProviderLane(
+            name,
+            settings,
+            provider=slot.provider,
+            client=client,
+            transport=transport(slot, settings, tls=tls, clock=self._clock),
+            clock=self._clock,
+        )
 
-    def _make_apns(self, name: str, slot: Slot, settings: ApnsSettings) -> ApnsLane:
+    def prove(self, tls: ssl.SSLContext, settings: ApnsSettings) -> TokenMint | None:
+        """The mint of the token key; None when the connections prove themselves.
+
+        All lanes of a key share its mint. Raises CredentialError.
+        """
+        if settings.certificate_file is not None:
+            present_certificate(tls, settings, now=self._clock.now())
+            return None
         key = load_key(settings)
         public = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-        team_id, key_id = settings.team_id, settings.key_id
-        mint = self._mints.setdefault(
+        team_id, key_id = settings.team_id or "", settings.key_id or ""
+        return self._mints.setdefault(
             (team_id, key_id, public),
             TokenMint(key, team_id=team_id, key_id=key_id, clock=self._clock),
         )
-        tls = tls_context(settings.ca_file)
-        tls.set_alpn_protocols(["h2"])
-        origin = settings.origin or ORIGINS[slot.environment]
-        return ApnsLane(name, settings, origin=origin, mint=mint, tls=tls, clock=self._clock)
-
-    def _http(self, settings: FcmSettings | WebPushSettings) -> Http:
-        network = Network()
-        if isinstance(settings, WebPushSettings):
-            network = VettedNetwork(settings.allowed_origins)
-        return Http(
-            tls=tls_context(settings.ca_file),
-            answer_within=settings.answer_within,
-            clock=self._clock,
-            network=network,
-        )
 
 
-def _lane_name(app_id: str, slot: Slot) -> str:
+def lane_name(app_id: str, slot: Slot) -> str:
     return f"{PROVIDER_NAMES[slot.provider]}/{app_id}/{slot.environment.name.lower()}"

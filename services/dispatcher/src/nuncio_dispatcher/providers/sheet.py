@@ -1,52 +1,59 @@
-"""The answers of one send: each row waits, is on its way, and is answered, once."""
+"""The answers of one send: each row waits, is handed over, and is answered, once."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import structlog
 
 from nuncio_dispatcher.domain.model import Answers, Verdict
-from nuncio_dispatcher.providers.answers import Answer, Lost, Own, Unsent
+from nuncio_dispatcher.http2.exchange import Failure
+from nuncio_dispatcher.providers.answers import Answer
 
 log = structlog.get_logger(__name__)
 
 MOST_REMARKS: Final = 10
 """Different ones of a send that are logged as they are."""
 
+_WAITS, _HANDED_OVER, _ANSWERED = 0, 1, 2
+
 
 class Sheet:
-    """Filled in row by row. `full` is set once every row has its answer."""
+    """Filled in row by row, or many at once. `full` is set once every row has its answer."""
 
     def __init__(self, count: int) -> None:
         self.full = asyncio.Event()
-        self._answers = Answers.uniform(count, Verdict.RETRY, reason=Own.NOT_SENT)
-        self._open = set(range(count))
-        self._written: dict[int, datetime] = {}
+        self._answers = Answers.uniform(count, Verdict.RETRY, reason=Failure.NOT_SENT.value)
+        self._states = bytearray(count)
+        self._open = count
         self._remarks: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
         if not count:
             self.full.set()
 
     def __repr__(self) -> str:
-        return f"Sheet({len(self._answers) - len(self._open)}/{len(self._answers)})"
+        return f"Sheet({len(self._states) - self._open}/{len(self._states)})"
 
-    def write(self, row: int, at: datetime) -> None:
-        """Note that a row is on its way."""
-        self._written[row] = at
+    def __len__(self) -> int:
+        return len(self._states)
 
-    def take_back(self, row: int) -> None:
-        """Note that a row waits again: provably nothing of it was processed."""
-        self._written.pop(row, None)
+    def hand_over(self, rows: Sequence[int]) -> None:
+        """Note that waiting rows are with the transport."""
+        self._set(rows, _HANDED_OVER)
+
+    def take_back(self, rows: Sequence[int]) -> None:
+        """Note that rows wait again: the transport has not written them."""
+        self._set(rows, _WAITS)
 
     def put(self, row: int, answer: Answer, sent_at: datetime | None) -> None:
-        """Write down a row's answer; sent_at is None when provably nothing was written.
+        """Write down a row's answer; sent_at is None when provably nothing was processed.
 
-        The first answer counts: what comes after `abandon` is too late.
+        The first answer counts.
         """
-        if row not in self._open:
+        if self._states[row] == _ANSWERED:
             return
-        self._open.remove(row)
+        self._states[row] = _ANSWERED
         answers = self._answers
         answers.verdicts[row] = answer.verdict
         answers.reasons[row] = answer.reason
@@ -55,22 +62,39 @@ class Sheet:
         answers.sent_at[row] = sent_at
         if answer.unlisted is not None:
             self.remark("unlisted_answer", reason=answer.reason, word=answer.unlisted)
-        if not self._open:
-            self.full.set()
+        self._less(1)
 
-    def lose(self, row: int, result: Unsent | Lost) -> None:
-        """Write down that a row got no answer."""
-        if result.error:
-            self.remark("unexpected_failure", error=result.error)
-        verdict = Verdict.RETRY if isinstance(result, Unsent) else Verdict.UNKNOWN
-        sent_at = None if isinstance(result, Unsent) else self._written[row]
-        self.put(row, Answer(verdict, result.reason), sent_at)
+    def accept(self, rows: Sequence[int], sent_at: Sequence[datetime | None]) -> None:
+        """Write down that rows which were handed over were accepted."""
+        answers, count = self._answers, len(rows)
+        if isinstance(rows, range) and rows.step == 1:
+            part = slice(rows.start, rows.stop)
+            answers.verdicts[part] = bytes([Verdict.ACCEPTED]) * count
+            answers.reasons[part] = [""] * count
+            answers.sent_at[part] = sent_at
+        else:
+            verdicts, reasons, column = answers.verdicts, answers.reasons, answers.sent_at
+            accepted = Verdict.ACCEPTED.value
+            for row, at in zip(rows, sent_at, strict=True):
+                verdicts[row] = accepted
+                reasons[row] = ""
+                column[row] = at
+        self._set(rows, _ANSWERED)
+        self._less(count)
 
-    def abandon(self) -> None:
-        """Answer what is still open: what is on its way may have been taken, the rest was not."""
-        for row in sorted(self._open):
-            written = row in self._written
-            self.lose(row, Lost(Own.NO_ANSWER) if written else Unsent(Own.NOT_SENT))
+    def lose(self, row: int, failure: Failure, sent_at: datetime | None) -> None:
+        """Write down that a row got no answer: what was written may have been taken."""
+        verdict = Verdict.RETRY if sent_at is None else Verdict.UNKNOWN
+        if failure is Failure.TOO_LARGE:
+            verdict = Verdict.REFUSED  # it will not become smaller
+        self.put(row, Answer(verdict, failure.value), sent_at)
+
+    def put_waiting(self, answer: Answer) -> None:
+        """Give every row that waits the same answer."""
+        row = self._states.find(_WAITS)
+        while row >= 0:
+            self.put(row, answer, None)
+            row = self._states.find(_WAITS, row)
 
     def remark(self, event: str, **fields: str) -> None:
         """Say something about a row in the log: equal remarks are one line, with their count."""
@@ -85,3 +109,16 @@ class Sheet:
         for (event, fields), count in self._remarks.items():
             log.warning(event, lane=lane, count=count, **dict(fields))
         return self._answers
+
+    def _set(self, rows: Sequence[int], state: int) -> None:
+        states = self._states
+        if isinstance(rows, range) and rows.step == 1:
+            states[rows.start : rows.stop] = bytes([state]) * len(rows)
+        else:
+            for row in rows:
+                states[row] = state
+
+    def _less(self, count: int) -> None:
+        self._open -= count
+        if not self._open:
+            self.full.set()

@@ -11,11 +11,20 @@ from typing import Any, Final, TypeVar
 from nuncio_dispatcher.domain.books import Entries
 from nuncio_dispatcher.domain.model import Message, Priority
 from nuncio_dispatcher.domain.pages import FollowUp, Rows, Settled, has_final
+from nuncio_dispatcher.storage.overrides import (
+    apns_from,
+    apns_json,
+    fcm_from,
+    fcm_json,
+    web_push_from,
+    web_push_json,
+)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FOLLOW_UP_COLUMNS: Final = 9
-_AS_THEY_ARE: Final = {each.name for each in fields(Message)} - {"time_to_live", "priority"}
+_IN_ANOTHER_SHAPE: Final = {"time_to_live", "priority", "apns", "fcm", "web_push"}
+_AS_THEY_ARE: Final = {each.name for each in fields(Message)} - _IN_ANOTHER_SHAPE
 """Parts of a message that JSON keeps as they are."""
 
 E = TypeVar("E", bound=IntEnum)
@@ -116,6 +125,9 @@ def message_json(message: Message) -> dict[str, Any]:
         "priority": int(message.priority),
         "category": message.category,
         "thread": message.thread,
+        "apns": apns_json(message.apns),
+        "fcm": fcm_json(message.fcm),
+        "web_push": web_push_json(message.web_push),
     }
 
 
@@ -124,7 +136,14 @@ def message_from(kept: Mapping[str, Any]) -> Message:
     parts = {name: value for name, value in kept.items() if name in _AS_THEY_ARE}
     life = timedelta(milliseconds=kept["time_to_live_ms"])
     priority = known(Priority, kept["priority"], otherwise=Priority.HIGH)
-    return Message(time_to_live=life, priority=priority, **parts)
+    return Message(
+        time_to_live=life,
+        priority=priority,
+        apns=apns_from(kept.get("apns")),
+        fcm=fcm_from(kept.get("fcm")),
+        web_push=web_push_from(kept.get("web_push")),
+        **parts,
+    )
 
 
 def known(kind: type[E], number: int, *, otherwise: E) -> E:

@@ -1,12 +1,17 @@
-"""Provider tokens: the JWT that proves an Apple team, made rarely and shared by its lanes.
+"""What proves the sender to APNs: a JWT of an Apple team, or a certificate of the connection.
 
-Source: Apple, "Establishing a token-based connection to APNs".
+A JWT is made rarely, and shared by the lanes of its key.
+
+Sources: Apple, "Establishing a token-based connection to APNs", "Establishing a certificate-based
+connection to APNs".
 """
 
+import ssl
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import jwt
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -20,6 +25,8 @@ REFRESH_AFTER: Final = timedelta(minutes=50)
 """Apple takes a token for an hour."""
 LEAST_AGE: Final = timedelta(minutes=20)
 """Apple answers TooManyProviderTokenUpdates when tokens change faster."""
+
+_MINUTE: Final = "%Y-%m-%d %H:%M UTC"
 
 
 class Bearer(Secret[str]):
@@ -88,6 +95,7 @@ class TokenMint:
 
 def load_key(settings: ApnsSettings) -> EllipticCurvePrivateKey:
     """The signing key. Raises CredentialError when the file holds no P-256 private key."""
+    assert settings.key_file is not None, "the settings are those of a token key"
     pem = read_file(settings.key_file, key="key_file")
     name = settings.key_file.name
     try:
@@ -99,3 +107,31 @@ def load_key(settings: ApnsSettings) -> EllipticCurvePrivateKey:
         message = f"key_file: {name} holds no P-256 key"
         raise CredentialError(message)
     return key
+
+
+def present_certificate(tls: ssl.SSLContext, settings: ApnsSettings, *, now: datetime) -> None:
+    """Make a context prove itself with the certificate. Raises CredentialError."""
+    file, key_file = settings.certificate_file, settings.certificate_key_file
+    assert file is not None, "the settings are those of a certificate"
+    assert key_file is not None, "a certificate comes with its key"
+    _check_dates(read_file(file, key="certificate_file"), file.name, now)
+    read_file(key_file, key="certificate_key_file")
+    try:
+        # With a password, so that OpenSSL does not ask the terminal for one.
+        tls.load_cert_chain(file, key_file, password="")
+    except (OSError, ssl.SSLError) as error:
+        message = f"certificate_key_file: {key_file.name} is not the unencrypted key of {file.name}"
+        raise CredentialError(message) from error
+
+
+def _check_dates(pem: bytes, name: str, now: datetime) -> None:
+    try:
+        certificate = x509.load_pem_x509_certificates(pem)[0]
+    except ValueError as error:
+        message = f"certificate_file: {name} holds no certificate in PEM form"
+        raise CredentialError(message) from error
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begin <= now < end:
+        bound = f"begins at {begin:{_MINUTE}}" if now < begin else f"ended at {end:{_MINUTE}}"
+        message = f"certificate_file: {name} {bound}"
+        raise CredentialError(message)

@@ -1,299 +1,127 @@
-"""The APNs lane on the reference transport: pages, and the connections that their rows go over.
+"""APNs' part of a lane: notifications as requests, and what their answers ask of the token."""
 
-Everything but opening a connection is decided synchronously: rows wait in their page, connections
-say whether they have room, and `_pump` brings them together after each change of either.
-"""
-
-import asyncio
-import ssl
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
-from urllib.parse import quote
 
-import structlog
-
-from nuncio_dispatcher.domain.model import Message, Provider, TargetColumns, Verdict
-from nuncio_dispatcher.providers.answers import Aftermath, Answer, Own, Replied, Result, Unsent
+from nuncio_dispatcher.domain.model import Message, TargetColumns, Verdict
+from nuncio_dispatcher.http2.exchange import Field, Origin, Reply, Requests
+from nuncio_dispatcher.providers.answers import Aftermath, Answer, Own, Replied
 from nuncio_dispatcher.providers.apns import payload
 from nuncio_dispatcher.providers.apns.auth import ProviderToken, TokenMint
-from nuncio_dispatcher.providers.apns.connection import ApnsConnection
 from nuncio_dispatcher.providers.apns.outcomes import classify
 from nuncio_dispatcher.providers.apns.settings import ApnsSettings
-from nuncio_dispatcher.providers.fields import Origin
-from nuncio_dispatcher.providers.gate import WHOLE, Pass
-from nuncio_dispatcher.providers.lane import ProviderLane
-from nuncio_dispatcher.providers.sheet import Sheet
+from nuncio_dispatcher.providers.client import Batch
+from nuncio_dispatcher.providers.fields import USER_AGENT
+from nuncio_dispatcher.providers.gate import WHOLE
 from nuncio_runtime.clock import Clock
 
-log = structlog.get_logger(__name__)
-
-CONNECT_WITHIN: Final = 10.0
-"""Seconds."""
-CLOSE_WITHIN: Final = 2.0
-"""Seconds for the peer to agree that a connection is over."""
-MOST_REFUSALS: Final = 3
-"""How often a row that was provably not looked at is written again within one send."""
-MOST_BARREN: Final = 3
-"""Connections in a row that answered nothing, before the waiting rows go back."""
+STEADY: Final = frozenset({"apns-topic", "apns-push-type", "apns-priority"})
+"""Header fields that most messages of an app share. Apple names them as worth indexing."""
+TOKEN_ONLY: Final = frozenset({"location"})
+"""Push types that APNs does not take with a certificate."""
 
 
-@dataclass(eq=False, kw_only=True)
-class _Page:
-    """One send under way: the rows that wait, and the sheet for the answers."""
-
-    form: payload.Form
-    targets: TargetColumns
-    sheet: Sheet
-    waiting: deque[int]
-    refusals: dict[int, int] = field(default_factory=dict)
-    is_over: bool = False
-    """Whether nothing more of it may be written."""
-
-    def end_writing(self, answer: Answer) -> None:
-        """See Sending."""
-        self.is_over = True
-        self.answer_waiting(answer)
-
-    def abandon(self) -> None:
-        """See Sending."""
-        self.sheet.abandon()
-
-    def answer_waiting(self, answer: Answer) -> None:
-        """Give every row that waits the same answer."""
-        while self.waiting:
-            self.sheet.put(self.waiting.popleft(), answer, None)
-
-    def wait_again(self, row: int, unsent: Unsent) -> None:
-        """Put a row back that was provably not looked at, or answer it when that is of no use."""
-        self.sheet.take_back(row)
-        refusals = self.refusals[row] = self.refusals.get(row, 0) + 1
-        if refusals > MOST_REFUSALS or self.is_over:
-            self.sheet.lose(row, unsent)
-        else:
-            self.waiting.append(row)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Written:
-    """A row on its way."""
-
-    page: _Page
-    row: int
-    connection: ApnsConnection
-    token: ProviderToken
-    at: datetime
-    passed: Pass
-
-
-class ApnsLane(ProviderLane):
+class ApnsClient:
     """Sends to one app in one environment of APNs."""
 
     def __init__(
-        self,
-        name: str,
-        settings: ApnsSettings,
-        *,
-        origin: Origin,
-        mint: TokenMint,
-        tls: ssl.SSLContext,
-        clock: Clock,
+        self, settings: ApnsSettings, *, origin: Origin, mint: TokenMint | None, clock: Clock
     ) -> None:
-        super().__init__(name, settings, provider=Provider.APNS, clock=clock)
+        """mint: None where a certificate authenticates the connections."""
         self._settings = settings
         self._origin = origin
         self._mint = mint
-        self._tls = tls
-        self._pages: deque[_Page] = deque()  # those with waiting rows, oldest first
-        self._connections: list[ApnsConnection] = []
-        self._opening: asyncio.Task[None] | None = None
-        self._barren = 0
+        self._clock = clock
 
-    async def _send(
-        self,
-        message: Message,
-        targets: TargetColumns,
-        sheet: Sheet,
-        *,
-        expires_at: datetime,
-        stop: asyncio.Event | None,
-    ) -> None:
+    async def prepare(
+        self, message: Message, targets: TargetColumns, *, expires_at: datetime
+    ) -> "ApnsJob | Answer":
+        """See Client.prepare."""
+        first = targets.tokens[0] if len(targets) else None  # the rows are of one kind
         form = payload.render(
-            message, topic=self._settings.topic, now=self._clock.now(), expires_at=expires_at
+            message,
+            topic=self._settings.topic,
+            now=self._clock.now(),
+            expires_at=expires_at,
+            token=first,
         )
-        waiting = deque(range(len(targets)))
-        page = _Page(form=form, targets=targets, sheet=sheet, waiting=waiting)
-        try:
-            self._pages.append(page)
-            self._pump()
-            await self._see_through(page, expires_at=expires_at, stop=stop)
-        finally:
-            page.is_over = True
-            page.waiting.clear()
+        if self._mint is None and dict(form.headers)["apns-push-type"] in TOKEN_ONLY:
+            return Answer(Verdict.REFUSED, Own.PUSH_TYPE_NOT_ALLOWED.value)
+        token = None if self._mint is None else self._mint.current()
+        return ApnsJob(self, targets, form, token)
 
-    async def _close(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
-        connections = list(self._connections)
-        for connection in connections:
-            connection.close()
-        try:
-            async with asyncio.timeout(CLOSE_WITHIN):
-                await asyncio.gather(*(connection.ended.wait() for connection in connections))
-        except TimeoutError:
-            for connection in connections:
-                connection.abort()
+    def requests(
+        self,
+        targets: TargetColumns,
+        rows: Sequence[int],
+        *,
+        form: payload.Form,
+        token: ProviderToken | None,
+    ) -> Requests:
+        """The requests of some rows."""
+        authorization = [] if token is None else [("authorization", token.bearer.reveal())]
+        path, tokens, ids = form.path, targets.tokens, targets.ids
+        return Requests(
+            origin=self._origin,
+            fields=(*_those(form, steady=True), USER_AGENT),
+            passing_fields=(*authorization, *_those(form, steady=False)),
+            paths=[path(tokens[row]).encode() for row in rows],
+            bodies=[form.body] * len(rows),
+            own=("apns-id", [str(ids[row]).encode() for row in rows]),
+        )
 
-    def _pump(self) -> None:
-        """Write waiting rows while there is room; ask for a connection when there is none."""
-        if self._next_page() is None:
-            return
-        token, now = self._mint.current(), self._clock.now()
-        written: set[ApnsConnection] = set()
-        while page := self._next_page():
-            refusal = self._gate.refusal(WHOLE)
-            if refusal is not None:
-                page.answer_waiting(refusal)
-                continue
-            connection = self._connection_with_room(len(page.form.body))
-            if connection is None:
-                self._want_connection()
-                break
-            row, passed = page.waiting.popleft(), self._gate.enter(WHOLE)
-            self._write(
-                _Written(
-                    page=page, row=row, connection=connection, token=token, at=now, passed=passed
-                )
-            )
-            written.add(connection)
-        for connection in written:
-            if not connection.is_closed:
-                connection.flush()
-
-    def _next_page(self) -> _Page | None:
-        while self._pages and not self._pages[0].waiting:
-            self._pages.popleft()
-        return self._pages[0] if self._pages else None
-
-    def _connection_with_room(self, body_size: int) -> ApnsConnection | None:
-        rooms = (found for found in self._connections if found.has_room(body_size))
-        return next(rooms, None)
-
-    def _write(self, written: _Written) -> None:
-        page, row = written.page, written.row
-        page.sheet.write(row, written.at)
-        try:
-            written.connection.post(
-                "/3/device/" + quote(page.targets.tokens[row].reveal(), safe="", errors="replace"),
-                (
-                    *page.form.headers,
-                    ("apns-id", str(page.targets.ids[row])),
-                    ("authorization", written.token.bearer.reveal()),
-                ),
-                page.form.body,
-                ended=partial(self._ended, written),
-            )
-        # Whatever it is, the request has no end, so that APNs cannot take it; and what h2 thinks
-        # of the connection is in doubt.
-        except Exception as error:  # noqa: BLE001
-            written.connection.drain()
-            self._ended(written, Unsent(Own.FAULT, type(error).__name__))
-
-    def _ended(self, written: _Written, result: Result) -> None:
-        """Note what came of a row, or let it wait again."""
-        answer: Answer | None = None
-        try:
-            if isinstance(result, Replied):
-                answer = self._read(written, result)
-                written.page.sheet.put(written.row, answer, written.at)
-            elif isinstance(result, Unsent):
-                written.page.wait_again(written.row, result)
-                if written.page.waiting and written.page not in self._pages:
-                    self._pages.append(written.page)
-            else:
-                written.page.sheet.lose(written.row, result)
-        finally:
-            self._gate.leave(written.passed, answer)
-
-    def _read(self, written: _Written, reply: Replied) -> Answer:
-        now, quota_wait = self._clock.now(), self._settings.quota_wait
-        return self._weigh(written, classify(reply, now=now, quota_wait=quota_wait))
-
-    def _weigh(self, written: _Written, answer: Answer) -> Answer:
-        """Do what an answer asks of the lane; a cure that cannot help makes it MISCONFIGURED."""
-        if answer.aftermath is Aftermath.NONE:
+    def read(self, reply: Reply, token: ProviderToken | None) -> Answer:
+        """What an answer to a request with this token means; a cure that cannot help makes it
+        MISCONFIGURED."""
+        answer = classify(
+            Replied(reply.status, reply.headers, reply.body),
+            now=self._clock.now(),
+            quota_wait=self._settings.quota_wait,
+        )
+        if not answer.aftermath:
             return answer
-        if Aftermath.RECONNECT in answer.aftermath:
-            written.connection.drain()
+        if answer.reason == "UnrelatedKeyIdInToken" and reply.via.answered == 1:
+            # No other key was used on this connection, so another one will not help.
+            return _incurable(answer)
+        if self._mint is None or token is None:
+            return answer
         if Aftermath.KEEP_TOKEN in answer.aftermath:
             self._mint.hold()
-            written.page.sheet.remark("apns_too_many_tokens")
-        if Aftermath.NEW_TOKEN in answer.aftermath and not self._mint.renew(written.token):
-            return _incurable(answer)
-        if answer.reason == "UnrelatedKeyIdInToken" and written.connection.answered == 1:
-            # No other key was used on this connection, so another one will not help.
+        if Aftermath.NEW_TOKEN in answer.aftermath and not self._mint.renew(token):
             return _incurable(answer)
         return answer
 
-    def _want_connection(self) -> None:
-        """Open one more, one at a time: the first, or when those that proved useful are full."""
-        usable = [connection for connection in self._connections if connection.takes_more]
-        full = len(usable) >= self._settings.connections
-        if self._opening is None and not full and all(found.answered for found in usable):
-            self._opening = asyncio.create_task(self._open())
 
-    async def _open(self) -> None:
-        loop = asyncio.get_running_loop()
-        failure: Own | None = None
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN):
-                _, connection = await loop.create_connection(
-                    self._new_connection,
-                    self._origin.host,
-                    self._origin.port,
-                    ssl=self._tls,
-                    server_hostname=self._origin.host,
-                )
-        except ssl.SSLCertVerificationError:
-            failure = Own.NOT_TRUSTED
-        except (OSError, TimeoutError):
-            failure = Own.CONNECT_FAILED
-        else:
-            self._connections.append(connection)
-        finally:
-            self._opening = None
-        if failure is None:
-            self._turned(connection)
-        else:
-            log.warning("apns_connect_failed", lane=self.name, reason=failure.value)
-            self._give_up_unless_connected(failure)
+class ApnsJob:
+    """One message to the rows of one send; a Job."""
 
-    def _new_connection(self) -> ApnsConnection:
-        return ApnsConnection(
-            authority=self._origin.authority,
-            answer_within=self._settings.answer_within.total_seconds(),
-            idle_after=int(self._settings.idle_after.total_seconds()),
-            on_turn=self._turned,
-        )
+    def __init__(
+        self,
+        client: ApnsClient,
+        targets: TargetColumns,
+        form: payload.Form,
+        token: ProviderToken | None,
+    ) -> None:
+        self._client = client
+        self._targets = targets
+        self._form = form
+        self._token = token
 
-    def _turned(self, connection: ApnsConnection) -> None:
-        """A connection read something, or ended."""
-        if connection.is_closed and connection in self._connections:
-            self._connections.remove(connection)
-            self._barren = 0 if connection.answered else self._barren + 1
-            if self._barren >= MOST_BARREN:
-                self._barren = 0
-                self._give_up_unless_connected(Own.CONNECTION_LOST)
-        self._pump()
+    def batches(self, rows: Sequence[int]) -> Iterable[Batch | tuple[int, Answer]]:
+        """See Job.batches."""
+        requests = self._client.requests(self._targets, rows, form=self._form, token=self._token)
+        yield Batch(rows, WHOLE, requests)
 
-    def _give_up_unless_connected(self, reason: Own) -> None:
-        if not self._connections:
-            for page in self._pages:
-                page.end_writing(Answer(Verdict.RETRY, reason))
+    def read(self, _row: int, reply: Reply) -> Answer:
+        """See Job.read."""
+        return self._client.read(reply, self._token)
+
+
+def _those(form: payload.Form, *, steady: bool) -> list[Field]:
+    return [field for field in form.headers if (field[0] in STEADY) == steady]
 
 
 def _incurable(answer: Answer) -> Answer:
-    return answer._replace(verdict=Verdict.MISCONFIGURED, aftermath=Aftermath.PAUSE)
+    aftermath = Aftermath.PAUSE | (answer.aftermath & Aftermath.RECONNECT)
+    return answer._replace(verdict=Verdict.MISCONFIGURED, aftermath=aftermath)

@@ -1,6 +1,6 @@
 """What APNs answers, and what each answer means.
 
-Source: Apple, "Handling notification responses from APNs".
+Sources: Apple, "Handling notification responses from APNs", "Handling error responses from APNs".
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ ANSWERS: Final[Mapping[tuple[int, str], Row]] = {
     # Refused because of the connection, before the notification was looked at.
     (400, "IdleTimeout"): _RETRY_ELSEWHERE,
     (503, "Shutdown"): _RETRY_ELSEWHERE,
-    # Another key was used first on this connection. See ApnsLane for a connection of ours alone.
+    # Another key was used first on this connection. See ApnsClient for a connection of ours alone.
     (403, "UnrelatedKeyIdInToken"): _RETRY_ELSEWHERE,
     (403, "BadCertificate"): _MISCONFIGURED,
     (403, "BadCertificateEnvironment"): _MISCONFIGURED,
@@ -85,6 +85,19 @@ ANSWERS: Final[Mapping[tuple[int, str], Row]] = {
     ),
     (500, "InternalServerError"): _RETRY,
     (503, "ServiceUnavailable"): _RETRY,
+    # One reason in two spellings: for devices, and for broadcast channels.
+    (503, "Service Unavailable"): _RETRY,
+    # Broadcasts. The channel is the caller's, not a token that could be retired.
+    (400, "MissingChannelId"): _REFUSED,
+    (400, "BadChannelId"): _REFUSED,
+    (400, "ChannelNotRegistered"): _REFUSED,
+    (400, "BadRequestParams"): _REFUSED,
+    (400, "BadRequestPayload"): _REFUSED,
+    (400, "MissingPushType"): _REFUSED,
+    # The app has no broadcast capability, or the credential none for its broadcasts. Its other
+    # pushes go on, so the lane does, too.
+    (400, "FeatureNotEnabled"): Row(Verdict.MISCONFIGURED),
+    (403, "TopicMismatch"): Row(Verdict.MISCONFIGURED),
 }
 
 

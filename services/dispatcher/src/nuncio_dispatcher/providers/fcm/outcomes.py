@@ -86,6 +86,8 @@ class Refusal(NamedTuple):
     message: str = ""
     apns: tuple[int, str] = (0, "")
     fields: tuple[str, ...] = ()
+    quota: str = ""
+    """Which quota is used up, in FCM's words, in lower case."""
 
 
 def classify(reply: Replied, *, now: datetime, quota_wait: timedelta) -> Answer:
@@ -94,13 +96,20 @@ def classify(reply: Replied, *, now: datetime, quota_wait: timedelta) -> Answer:
         return ACCEPTED
     refusal = read_refusal(reply.body)
     wait = _wait(reply, now=now, quota_wait=quota_wait)
+    answer = _judged(reply.status, refusal, wait)
+    if _is_about_all(reply, refusal):
+        return answer._replace(aftermath=answer.aftermath | Aftermath.SLOW_DOWN)
+    return answer
+
+
+def _judged(status: int, refusal: Refusal, wait: timedelta | None) -> Answer:
     if refusal.code:
-        return _coded(reply.status, refusal, wait)
+        return _coded(status, refusal, wait)
     if _points_at_token(refusal):
         return Answer(Verdict.TOKEN_DEAD, "INVALID_ARGUMENT")
-    if reply.status not in BARE_ANSWERS:
-        return unlisted(Provider.FCM, reply.status, retry_after=wait)
-    row, reason = BARE_ANSWERS[reply.status]
+    if status not in BARE_ANSWERS:
+        return unlisted(Provider.FCM, status, retry_after=wait)
+    row, reason = BARE_ANSWERS[status]
     return Answer(row.verdict, reason, wait, aftermath=row.aftermath)
 
 
@@ -122,6 +131,13 @@ def _points_at_token(refusal: Refusal) -> bool:
     return (
         "message.token" in refusal.fields or "not a valid FCM registration token" in refusal.message
     )
+
+
+def _is_about_all(reply: Replied, refusal: Refusal) -> bool:
+    """Whether the project or a topic sends too fast, or FCM asks for a pause: not one device."""
+    if reply.status == 503:
+        return "retry-after" in reply.headers
+    return reply.status == 429 and "device" not in refusal.quota
 
 
 def _wait(reply: Replied, *, now: datetime, quota_wait: timedelta) -> timedelta | None:
@@ -161,5 +177,9 @@ def _with_detail(refusal: Refusal, detail: dict[str, Any]) -> Refusal:
             fields = found if isinstance(found, list) else []
             names = tuple(str(item.get("field")) for item in fields if isinstance(item, dict))
             return refusal._replace(fields=names)
+        case "QuotaFailure":
+            found = detail.get("violations")
+            violations = found if isinstance(found, list) else []
+            return refusal._replace(quota=orjson.dumps(violations).decode().lower())
         case _:
             return refusal

@@ -5,20 +5,15 @@ services only, or origins that the operator allows; https on port 443; and of th
 only public ones, connected to as resolved, so that no second look-up can differ.
 """
 
-import asyncio
 import re
-import socket
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-import httpcore
 import httpx
 
-from nuncio_dispatcher.providers.fields import Origin
-from nuncio_dispatcher.providers.http import PrivateAddress
-from nuncio_dispatcher.providers.http_network import Network
+from nuncio_dispatcher.http2.exchange import Origin
 
 PUSH_SERVICES: Final = frozenset(
     {
@@ -41,9 +36,10 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 class Endpoint(NamedTuple):
     """An endpoint that may be called."""
 
-    url: str
-    origin: str
-    """What a VAPID token for it is made out to."""
+    origin: Origin
+    """Where to send to, and what a VAPID token for it is made out to."""
+    path: bytes
+    """With the query."""
     is_wns: bool
     """Whether Windows' own headers apply."""
 
@@ -69,47 +65,17 @@ def vet(url: str, *, allowed: Collection[Origin] = ()) -> Endpoint | None:
     if origin not in allowed and not (known and port == 443):
         return None
     is_wns = host.endswith(WNS_DOMAIN) or origin in allowed
-    return Endpoint(url.partition("#")[0], str(origin), is_wns)
+    path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return Endpoint(origin, path.encode(), is_wns)
 
 
-class VettedNetwork(Network):
-    """Connects to public addresses, and to any of an allowed origin."""
-
-    def __init__(self, allowed: Collection[Origin]) -> None:
-        super().__init__()
-        self._allowed = frozenset(allowed)
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Resolve once and connect to what was found, address by address."""
-        addresses = await _resolve(host, port)
-        if Origin(host, port) not in self._allowed:
-            addresses = [address for address in addresses if is_public(address)]
-        failure: httpcore.ConnectError | httpcore.ConnectTimeout = PrivateAddress(host)
-        for address in addresses:
-            try:
-                return await super().connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-
-async def _resolve(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        message = "cannot be resolved"
-        raise httpcore.ConnectError(message) from error
-    return list(dict.fromkeys(str(address[4][0]) for address in found))
+def vet_addresses(
+    origin: Origin, addresses: Iterable[str], *, allowed: Collection[Origin] = ()
+) -> list[str]:
+    """Those of an origin's addresses that may be connected to: public ones, or any if allowed."""
+    if origin in allowed:
+        return list(addresses)
+    return [address for address in addresses if is_public(address)]
 
 
 def is_public(address: str) -> bool:

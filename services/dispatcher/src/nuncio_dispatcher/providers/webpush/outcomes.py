@@ -163,9 +163,23 @@ def classify(reply: Replied, *, key: KeyMatch, now: datetime, quota_wait: timede
             return unlisted(Provider.WEB_PUSH, status, retry_after=wait)
         found = STATUSES[status], f"HTTP_{status}"
     meaning, reason = found
+    aftermath = Aftermath.SLOW_DOWN if _is_about_all(reply) else Aftermath.NONE
     # Which key a subscription is of is what its client says, so VAPID and KEY do not pause alone.
-    aftermath = Aftermath.PAUSE_PART if meaning is Fault.OURS else Aftermath.NONE
+    if meaning is Fault.OURS:
+        aftermath |= Aftermath.PAUSE_PART
     return Answer(_verdict(meaning, key), reason, wait, aftermath=aftermath)
+
+
+def _is_about_all(reply: Replied) -> bool:
+    """Whether the push service asks its host's senders for a pause: elsewhere than at WNS, a 429
+    is about one subscription."""
+    match reply.status:
+        case 406:
+            return True
+        case 429:
+            return any(name.startswith("x-wns-") for name in reply.headers)
+        case status:
+            return status == 503 and "retry-after" in reply.headers
 
 
 def _verdict(meaning: Meaning, key: KeyMatch) -> Verdict:

@@ -12,6 +12,7 @@ from http_ece import ECEException
 from pywebpush import WebPusher, WebPushException
 
 from nuncio_dispatcher.domain.model import Message, Priority, WebPushToken
+from nuncio_dispatcher.domain.overrides import WebPushOverrides
 from nuncio_runtime.errors import FieldViolation
 
 PLAINTEXT_LIMIT: Final = 3993
@@ -19,6 +20,8 @@ PLAINTEXT_LIMIT: Final = 3993
 
 POINT_SIZE: Final = 65
 AUTH_SIZE: Final = 16
+
+_OURS: Final = WebPushOverrides()
 
 
 class Form(NamedTuple):
@@ -31,23 +34,27 @@ class Form(NamedTuple):
 
 
 def render(message: Message, *, now: datetime, expires_at: datetime) -> Form:
-    """The form of a page that is sent now."""
-    seconds = max(0, int(min(message.time_to_live, expires_at - now).total_seconds()))
+    """The form of a page that is sent now. What the overrides say goes before what is derived."""
+    given = message.web_push or _OURS
+    life = message.time_to_live if given.time_to_live is None else given.time_to_live
+    seconds = max(0, int(min(life, expires_at - now).total_seconds()))
     headers = {
         "ttl": str(seconds),
-        "urgency": "high" if message.priority is Priority.HIGH else "normal",
+        "urgency": _urgency(message, given),
         "content-encoding": "aes128gcm",
         "content-type": "application/octet-stream",
     }
-    if message.collapse_key:
-        headers["topic"] = message.collapse_key
+    if topic := given.topic or message.collapse_key:
+        headers["topic"] = topic
     # WNS refuses a TTL of 0 unless it is told not to keep the message.
     policy = "cache" if seconds else "no-cache"
     return Form(headers, {**headers, "x-wns-cache-policy": policy}, plaintext(message))
 
 
 def plaintext(message: Message) -> bytes:
-    """The JSON that the app's service worker gets; parts that are not there are left out."""
+    """What the service worker gets: the overrides' bytes, else JSON of the parts there are."""
+    if message.web_push is not None and message.web_push.payload:
+        return message.web_push.payload
     parts: dict[str, Any] = {
         "title": message.title,
         "body": message.body,
@@ -56,6 +63,7 @@ def plaintext(message: Message) -> bytes:
         "link": message.link,
         "category": message.category,
         "thread": message.thread,
+        "collapse_key": message.collapse_key,
         "data": dict(message.data),
     }
     parts = {name: part for name, part in parts.items() if part}
@@ -84,6 +92,12 @@ def violations(message: Message) -> list[FieldViolation]:
         return []
     rule = f"must make a Web Push payload of at most {PLAINTEXT_LIMIT} bytes; it has {size}"
     return [FieldViolation("message", rule)]
+
+
+def _urgency(message: Message, given: WebPushOverrides) -> str:
+    if given.urgency is not None:
+        return given.urgency.name.lower().replace("_", "-")
+    return "high" if message.priority is Priority.HIGH else "normal"
 
 
 def _base64url(raw: bytes) -> str:

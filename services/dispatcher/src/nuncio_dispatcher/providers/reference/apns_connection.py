@@ -10,7 +10,7 @@ Source: RFC 9113. Knows frames and streams, no verdicts.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, cast
 
@@ -33,12 +33,10 @@ from h2.settings import SettingCodes, Settings
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 from hyperframe.frame import Frame, GoAwayFrame
 
-from nuncio_dispatcher.providers.answers import Lost, Own, Replied, Result, Unsent
+from nuncio_dispatcher.http2.exchange import BODY_KEPT, Failure, Reply
 
 log = structlog.get_logger(__name__)
 
-BODY_KEPT: Final = 16_384
-"""Bytes kept of an answer's body."""
 MOST_STREAMS: Final = 1_000
 """Streams used of a connection, however many the peer allows."""
 LAST_STREAM: Final = H2Connection.HIGHEST_ALLOWED_STREAM_ID
@@ -66,15 +64,16 @@ class _Http2(H2Connection):
 class _Stream:
     """A request that was written and has no answer yet."""
 
-    ended: Callable[[Result], None]
+    ended: Callable[[Reply | Failure], None]
     written_at: float
+    due: float
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
 
 
 class ApnsConnection(APNsTLSClientProtocol):
-    """Writes requests, and gives each of them exactly one Result.
+    """Writes requests, and tells of each of them once what came of it.
 
     `on_turn` is called when room may have come up: after each read, and when the connection ends.
     """
@@ -85,7 +84,6 @@ class ApnsConnection(APNsTLSClientProtocol):
         self,
         *,
         authority: str,
-        answer_within: float,
         idle_after: int,
         on_turn: Callable[["ApnsConnection"], None],
     ) -> None:
@@ -102,7 +100,6 @@ class ApnsConnection(APNsTLSClientProtocol):
         self.ended = asyncio.Event()
         """Set once the connection is lost, for whatever reason."""
         self._authority = authority
-        self._answer_within = answer_within
         self._on_turn = on_turn
         self._clock = loop.time
         # One stream until the peer's SETTINGS allow more; they may also take it back.
@@ -126,6 +123,16 @@ class ApnsConnection(APNsTLSClientProtocol):
         )
 
     @property
+    def in_flight(self) -> int:
+        """Requests without an answer."""
+        return len(self._streams)
+
+    @property
+    def stream_limit(self) -> int:
+        """How many requests it takes at once."""
+        return self._stream_limit
+
+    @property
     def takes_more(self) -> bool:
         """Whether it will have room again."""
         return not self._draining
@@ -137,13 +144,17 @@ class ApnsConnection(APNsTLSClientProtocol):
 
     def post(
         self,
-        path: str,
-        headers: tuple[tuple[str, str], ...],
+        path: bytes,
+        headers: Iterable[HeaderTuple],
         body: bytes,
         *,
-        ended: Callable[[Result], None],
-    ) -> None:
-        """Write a request; the caller asked `has_room`, and flushes. `ended` gets its Result."""
+        answer_within: float,
+        ended: Callable[[Reply | Failure], None],
+    ) -> int:
+        """Write a request; the caller asked `has_room`, and flushes. Gives its stream's id.
+
+        answer_within: seconds. `ended` gets the answer, or why there is none.
+        """
         stream_id = self.conn.get_next_available_stream_id()
         if stream_id >= LAST_STREAM:
             self._draining = True
@@ -151,20 +162,22 @@ class ApnsConnection(APNsTLSClientProtocol):
             (":method", "POST"),
             (":scheme", "https"),
             # Literals: a path or an id must not push what repeats out of the peer's small table.
-            NeverIndexedHeaderTuple(":path", path),
+            NeverIndexedHeaderTuple(":path", path.decode()),
             (":authority", self._authority),
-            *(
-                NeverIndexedHeaderTuple(name, value)
-                if name in ("apns-id", "authorization")
-                else HeaderTuple(name, value)
-                for name, value in headers
-            ),
+            *headers,
         ]
         self.conn.send_headers(stream_id, block)
         self.conn.send_data(stream_id, body, end_stream=True)
-        self._streams[stream_id] = _Stream(ended, self._clock())
+        now = self._clock()
+        self._streams[stream_id] = _Stream(ended, now, now + answer_within)
         if self._sweep is None:
-            self._sweep = self.loop.call_later(self._answer_within, self._end_overdue)
+            self._sweep = self.loop.call_later(answer_within, self._end_overdue)
+        return stream_id
+
+    def forget(self, stream_id: int) -> None:
+        """Wait for no answer on a stream, and tell the peer; the caller flushes."""
+        if self._streams.pop(stream_id, None) is not None:
+            self.conn.reset_stream(stream_id, ErrorCodes.CANCEL)
 
     def drain(self) -> None:
         """Take nothing more; close once the written requests have ended."""
@@ -201,7 +214,7 @@ class ApnsConnection(APNsTLSClientProtocol):
         self._draining = True
         if self._sweep is not None:
             self._sweep.cancel()
-        self._end_all(Lost(Own.CONNECTION_LOST))
+        self._end_all(Failure.CONNECTION_LOST)
         self.ended.set()
         self._on_turn(self)
 
@@ -211,12 +224,12 @@ class ApnsConnection(APNsTLSClientProtocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def _end(self, stream_id: int, result: Result) -> None:
+    def _end(self, stream_id: int, result: Reply | Failure) -> None:
         stream = self._streams.pop(stream_id, None)
         if stream is not None:
             stream.ended(result)
 
-    def _end_all(self, result: Result) -> None:
+    def _end_all(self, result: Reply | Failure) -> None:
         for stream_id in list(self._streams):
             self._end(stream_id, result)
 
@@ -226,15 +239,16 @@ class ApnsConnection(APNsTLSClientProtocol):
         now = self._clock()
         silent = False
         for stream_id, stream in list(self._streams.items()):
-            due = stream.written_at + self._answer_within
-            if due > now:
-                self._sweep = self.loop.call_later(due - now, self._end_overdue)
-                break
+            if stream.due > now:
+                continue
             silent = silent or self._last_read < stream.written_at
             self.conn.reset_stream(stream_id, ErrorCodes.CANCEL)
-            self._end(stream_id, Lost(Own.NO_ANSWER))
+            self._end(stream_id, Failure.NO_ANSWER)
+        if self._streams:
+            due = min(stream.due for stream in self._streams.values())
+            self._sweep = self.loop.call_later(max(due - now, 0.0), self._end_overdue)
         if silent:
-            self._end_all(Lost(Own.NO_ANSWER))
+            self._end_all(Failure.NO_ANSWER)
             self.abort()
         elif not self.is_closed:
             self._on_turn(self)
@@ -257,14 +271,14 @@ class ApnsConnection(APNsTLSClientProtocol):
         stream = self._streams.get(event.stream_id)
         if stream is not None:
             self.answered += 1
-            reply = Replied(stream.status, stream.headers, bytes(stream.body))
+            reply = Reply(stream.status, stream.headers, bytes(stream.body), self)
             self._end(event.stream_id, reply)
 
     def _on_reset(self, event: StreamReset) -> None:
         if event.error_code == ErrorCodes.REFUSED_STREAM:
-            self._end(event.stream_id, Unsent(Own.REFUSED_STREAM))
+            self._end(event.stream_id, Failure.REFUSED_STREAM)
         else:
-            self._end(event.stream_id, Lost(Own.STREAM_RESET))
+            self._end(event.stream_id, Failure.STREAM_RESET)
 
     def _on_settings(self, _event: RemoteSettingsChanged) -> None:
         allowed = self.conn.remote_settings.max_concurrent_streams
@@ -276,7 +290,7 @@ class ApnsConnection(APNsTLSClientProtocol):
         last = event.last_stream_id or 0
         log.info("apns_goaway", connection=repr(self), reason=_goaway_reason(event))
         for stream_id in [stream_id for stream_id in self._streams if stream_id > last]:
-            self._end(stream_id, Unsent(Own.REFUSED_STREAM))
+            self._end(stream_id, Failure.REFUSED_STREAM)
 
     _REACTIONS: ClassVar[dict[type[Event], Callable[["ApnsConnection", Any], None]]] = {
         ResponseReceived: _on_response,

@@ -8,11 +8,17 @@ for a moment, the reader is given a frame of a type that does not exist. Peers i
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import httpcore
+
+from nuncio_dispatcher.http2.exchange import Origin
+
+Vet = Callable[[Origin, Sequence[str]], Sequence[str]]
+"""Which of an origin's addresses may be connected to."""
 
 NUDGE_AFTER: Final = 0.1
 """Seconds of silence."""
@@ -22,6 +28,10 @@ NOTHING: Final = bytes([0, 0, 0, 0xBE, 0, 0, 0, 0, 0])
 _HEAD_SIZE: Final = 9
 _HEADER_BLOCK_TYPES: Final = frozenset({0x1, 0x5, 0x9})  # HEADERS, PUSH_PROMISE, CONTINUATION
 _END_HEADERS: Final = 0x4
+
+
+class PrivateAddress(httpcore.ConnectError):
+    """The host has no address that may be connected to."""
 
 
 class FrameBoundaries:
@@ -127,3 +137,41 @@ class Network(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """As the pool asks for between retries, of which there are none."""
         await self._network.sleep(seconds)
+
+
+class VettedNetwork(Network):
+    """Connects to vetted addresses only, as resolved, so that no second look-up can differ."""
+
+    def __init__(self, vet: Vet) -> None:
+        super().__init__()
+        self._vet = vet
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve once and connect to what was found, address by address."""
+        addresses = self._vet(Origin(host, port), await _resolve(host, port))
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout = PrivateAddress(host)
+        for address in addresses:
+            try:
+                return await super().connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        message = "cannot be resolved"
+        raise httpcore.ConnectError(message) from error
+    return list(dict.fromkeys(str(address[4][0]) for address in found))

@@ -1,0 +1,100 @@
+"""Sends one message to one address, past the registry: one attempt, of which nothing is kept."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import structlog
+
+from nuncio_dispatcher.domain.dispatch import SHORTEST_LIFE
+from nuncio_dispatcher.domain.errors import CredentialUnusable
+from nuncio_dispatcher.domain.model import (
+    Address,
+    Answers,
+    FcmCondition,
+    Message,
+    TargetColumns,
+    Verdict,
+)
+from nuncio_dispatcher.domain.ports import Lanes
+from nuncio_runtime.clock import Clock
+from nuncio_runtime.errors import FieldViolation, InvalidField
+
+log = structlog.get_logger(__name__)
+
+MOST_TOPICS: Final = 5
+"""In one condition. Source: Firebase, "Send messages to topics"."""
+NO_LANE: Final = frozenset({"NO_CREDENTIAL", "BAD_CREDENTIAL"})
+"""With MISCONFIGURED: the reasons of a lane that has nothing to send with, see Lanes.lane."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectOrder:
+    """One message as the caller wants it sent. request_id: None leaves it to us."""
+
+    app_id: str
+    address: Address
+    message: Message
+    request_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectAnswer:
+    """What came of the attempt; see Answers."""
+
+    request_id: UUID
+    verdict: Verdict
+    reason: str
+    dead_since: datetime | None
+    retry_after: timedelta | None
+
+
+class Direct:
+    """Sends through the lanes that dispatches use. Stores nothing, and tells feedback nothing."""
+
+    def __init__(self, lanes: Lanes, *, clock: Clock) -> None:
+        self._lanes = lanes
+        self._clock = clock
+
+    async def send(self, order: DirectOrder) -> DirectAnswer:
+        """The answer to one attempt. Raises MessageInvalid, InvalidField and CredentialUnusable."""
+        address = order.address
+        _check_condition(address)
+        self._lanes.check(order.message, to=address)
+        request_id = order.request_id or uuid4()
+        lane = self._lanes.lane(order.app_id, address.provider, address.environment)
+        row = TargetColumns(ids=[request_id], tokens=[address.token], platforms=[address.platform])
+        life = max(order.message.longest_life(), SHORTEST_LIFE)
+        expires_at = self._clock.now() + life
+        answers = await lane.send(order.message, row, expires_at=expires_at, urgent=True)
+        _require_credential(order, answers)
+        answer = DirectAnswer(
+            request_id=request_id,
+            verdict=Verdict(answers.verdicts[0]),
+            reason=answers.reasons[0],
+            dead_since=answers.dead_since[0],
+            retry_after=answers.retry_after[0],
+        )
+        log.info("direct_sent", lane=lane.name, verdict=answer.verdict.name, reason=answer.reason)
+        return answer
+
+
+def _check_condition(address: Address) -> None:
+    if not isinstance(address.token, FcmCondition):
+        return
+    topics = address.token.reveal().count(" in topics")
+    if not 1 <= topics <= MOST_TOPICS:
+        rule = f"must name 1 to {MOST_TOPICS} topics"
+        raise InvalidField(FieldViolation("destination.fcm.condition", rule))
+
+
+def _require_credential(order: DirectOrder, answers: Answers) -> None:
+    cause = answers.reasons[0]
+    if answers.verdicts[0] == Verdict.MISCONFIGURED and cause in NO_LANE:
+        raise CredentialUnusable(
+            app_id=order.app_id,
+            provider=order.address.provider.name.lower(),
+            environment=order.address.environment.name.lower(),
+            cause=cause,
+        )
