@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .PHONY: help setup lock gen gen-check proto-check proto-baseline vendor-protos docs docs-check fmt fmt-check lint \
-        type unit test itest e2e bench check demo up clean
+        type unit test test-conformance itest e2e fuzz bench check demo up clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -101,8 +101,15 @@ itest: setup  ## Storage, migration and integration tests
 e2e: setup  ## The four processes and the simulator
 	@$(PYTEST) tests/e2e
 
-test: setup  ## Every test
-	@$(PYTEST) -n $(WORKERS) --dist loadgroup
+test: setup  ## Every test, but for those that take minutes
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not thorough"
+
+test-conformance: setup  ## The engine against outside servers that are installed; names the others
+	@$(PYTEST) tests/conformance
+
+SECONDS_OF_FUZZ ?= 60
+fuzz: setup  ## Fuzz the HTTP/2 engine for a while, if atheris is installed
+	@$(BIN)/python scripts/fuzz_http2.py -max_total_time=$(SECONDS_OF_FUZZ)
 
 # --- running -----------------------------------------------------------------------------------
 
