@@ -48,12 +48,14 @@ def write_credentials(file: Path, simulator: Description) -> None:
     topic = {"topic": apns.topics[0]} if apns.topics else {}
     # A simulated throttle is over at once; the default is the minute that real ones ask for.
     common = {"ca_file": str(simulator.ca_file), "quota_wait": "PT1S"}
-    sections: dict[str, dict[str, str | list[str]]] = {
+    sections: dict[str, dict[str, str | int | list[str]]] = {
         "apns.production": {**shared, **topic, "origin": apns.origin, **common},
         "apns.sandbox": {**shared, **topic, "origin": apns.sandbox_origin, **common},
         "fcm": {
             "service_account_file": str(fcm.service_account_file),
             "origin": fcm.origin,
+            # It has Google's quota only when told to, so a gentle start would be for nobody.
+            "rate": 60_000_000,
             **common,
         },
         "web_push": {
@@ -63,11 +65,11 @@ def write_credentials(file: Path, simulator: Description) -> None:
             **common,
         },
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.write_text("".join(map(_section, sections, sections.values())), encoding="utf-8")
 
 
-def _section(name: str, values: Mapping[str, str | list[str]]) -> str:
-    # A JSON string, or list of strings, is the same in TOML.
+def _section(name: str, values: Mapping[str, str | int | list[str]]) -> str:
+    # A JSON string, number, or list of strings, is the same in TOML.
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in values.items()]
     return f"[{name}]\n{''.join(lines)}\n"

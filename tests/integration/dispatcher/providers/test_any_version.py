@@ -30,13 +30,13 @@ async def test_a_push_service_without_http2_is_found_out_once_and_then_served(
         lanes = FolderLanes(credentials, clock=SYSTEM_CLOCK)
         lane = lanes.lane(APP, Provider.WEB_PUSH, Environment.PRODUCTION)
         minted = await simulator.admin.mint(
-            ProviderName.WEBPUSH, 3, shares=Shares(dead=0, throttled=0, slow=0)
+            ProviderName.WEBPUSH, 30, shares=Shares(dead=0, throttled=0, slow=0)
         )
         targets = rows(subscribed(minted.subscriptions, key_id="first"))
         first = await lane.send(MESSAGE, targets, expires_at=soon())
-        assert verdicts(first) == [Verdict.RETRY] * 3
-        assert first.reasons == [Failure.NOT_HTTP2.value] * 3
-        assert first.sent_at == [None] * 3
+        assert verdicts(first) == [Verdict.RETRY] * 30
+        assert first.reasons == [Failure.NOT_HTTP2.value] * 30
+        assert first.sent_at == [None] * 30
         second = await lane.send(MESSAGE, targets, expires_at=soon())
-        assert verdicts(second) == [Verdict.ACCEPTED] * 3
+        assert verdicts(second) == [Verdict.ACCEPTED] * 30
         await lanes.aclose()

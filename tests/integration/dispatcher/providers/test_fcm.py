@@ -304,6 +304,35 @@ async def test_a_stop_does_not_wait_for_an_access_token(simulator: Simulator, fc
     assert answers.sent_at == [None] * 2
 
 
+async def test_an_access_token_is_fetched_on_when_who_asked_for_it_has_left(
+    simulator: Simulator, fcm: Lane
+) -> None:
+    await fault(simulator, FaultKind.LATENCY, ProviderName.OAUTH, latency_ms=1_000)
+    left = await send_until_stopped(fcm, await minted(simulator, 1), when=asyncio.sleep(0.1))
+    assert verdicts(left) == [Verdict.RETRY]
+    answers = await fcm.send(MESSAGE, await minted(simulator, 1), expires_at=soon())
+    assert verdicts(answers) == [Verdict.ACCEPTED]
+    assert (await answers_given(simulator, ProviderName.OAUTH)).total() == 1
+
+
+async def test_an_access_token_is_good_to_its_end_when_there_is_no_new_one(
+    simulator: Simulator, hand_lanes: FolderLanes, hand_clock: ManualClock
+) -> None:
+    fcm = hand_lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    page = await minted(simulator, 1)
+    await fcm.send(MESSAGE, page, expires_at=soon())
+    await fault(simulator, FaultKind.ANSWER, ProviderName.OAUTH)
+    hand_clock.advance(56 * 60)
+    for _ in range(3):
+        answers = await fcm.send(MESSAGE, page, expires_at=soon(7_200))
+        assert verdicts(answers) == [Verdict.ACCEPTED]
+    hand_clock.advance(3.5 * 60)
+    answers = await fcm.send(MESSAGE, page, expires_at=soon(7_200))
+    assert answers.reasons == ["NO_ACCESS"]
+    # The first; one while that was good, not repeated at once; and one when it no longer was.
+    assert (await answers_given(simulator, ProviderName.OAUTH)).total() <= 3
+
+
 async def test_after_a_stop_the_lane_sends_again(simulator: Simulator, fcm: Lane) -> None:
     await fault(simulator, FaultKind.NO_ANSWER, after_accept=True)
     when = taken(simulator, ProviderName.FCM, 50)

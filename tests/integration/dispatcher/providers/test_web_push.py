@@ -31,7 +31,7 @@ from nuncio_dispatcher.domain.model import (
     WebPushToken,
 )
 from nuncio_dispatcher.domain.ports import Lane
-from nuncio_dispatcher.providers.gate import MOST_DOUBTS
+from nuncio_dispatcher.providers.lane.gate import MOST_DOUBTS
 from nuncio_dispatcher.providers.lanes import FolderLanes
 from nuncio_dispatcher.providers.webpush.payload import plaintext
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName
@@ -184,7 +184,7 @@ async def test_an_ended_subscription_of_another_key_is_only_doubtful(
 
 
 async def test_a_stop_brings_back_what_there_is(simulator: Simulator, web_push: Lane) -> None:
-    page = await minted(simulator, 150)
+    page = await minted(simulator, 450)  # more than four connections take at once
     silent = [token.reveal() for token in page.tokens[10:]]
     await fault(simulator, FaultKind.NO_ANSWER, tokens=silent, after_accept=True)
     when = taken(simulator, ProviderName.WEBPUSH, 100)

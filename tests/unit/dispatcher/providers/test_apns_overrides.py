@@ -320,6 +320,15 @@ def test_a_broadcast_is_a_live_activity_and_names_nothing_else() -> None:
     assert found == ["message.apns.topic", "message.apns.collapse_id"]
 
 
+def test_a_broadcast_starts_no_activity() -> None:
+    start = LiveActivity(
+        event=ActivityEvent.START, content_state={}, attributes_type="T", attributes={}
+    )
+    message = Message(apns=ApnsOverrides(live_activity=start))
+    assert wrong(message, CHANNEL) == [f"{ACTIVITY}.event"]
+    assert wrong(message) == []
+
+
 def test_a_device_has_a_path_of_its_own_whatever_its_token_is_made_of() -> None:
     found = form(Message(title="t"))
     assert found.path(PushToken("00ffA1")) == "/3/device/00ffA1"

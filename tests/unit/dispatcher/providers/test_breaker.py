@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from nuncio_dispatcher.providers.breaker import (
+from nuncio_dispatcher.providers.lane.breaker import (
     LONGEST_WAIT,
     MOST_FAILURES,
     OPENINGS,
@@ -95,7 +95,7 @@ def test_after_the_wait_one_row_goes_and_its_success_closes_it(clock: ManualCloc
     assert breaker.enter(100) == 1
     assert breaker.refusal() is not None
     assert breaker.enter(100) == 0
-    breaker.note(ok=1, failed=0)
+    breaker.note(ok=1, failed=0, is_probe=True)
     assert breaker.refusal() is None
     assert breaker.enter(100) == 100
 
@@ -109,7 +109,7 @@ def test_each_failed_probe_doubles_the_wait_up_to_a_minute(clock: ManualClock) -
         waits.append(wait.total_seconds())
         clock.advance(waits[-1])
         assert breaker.enter(1) == 1
-        breaker.note(ok=0, failed=1)
+        breaker.note(ok=0, failed=1, is_probe=True)
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
     assert max(waits) == LONGEST_WAIT
 
@@ -121,7 +121,7 @@ def test_closing_makes_the_next_wait_short_again(clock: ManualClock) -> None:
         assert wait is not None
         clock.advance(wait.total_seconds())
         breaker.enter(1)
-        breaker.note(ok=ok, failed=1 - ok)
+        breaker.note(ok=ok, failed=1 - ok, is_probe=True)
     breaker.note(ok=0, failed=MOST_FAILURES)
     assert breaker.refusal() == timedelta(seconds=1)
 
@@ -130,7 +130,7 @@ def test_closing_forgets_the_failures_that_opened_it(breaker: Breaker, clock: Ma
     breaker.note(ok=1, failed=WINDOW)
     clock.advance(1)
     breaker.enter(1)
-    breaker.note(ok=1, failed=0)
+    breaker.note(ok=1, failed=0, is_probe=True)
     breaker.note(ok=0, failed=1)
     assert breaker.refusal() is None
 
@@ -146,11 +146,23 @@ def test_late_news_of_rows_from_before_change_nothing(clock: ManualClock) -> Non
     assert breaker.refusal() == timedelta(seconds=1)
 
 
+def test_late_news_do_not_pass_for_those_of_the_probe(clock: ManualClock) -> None:
+    breaker = opened(clock)
+    clock.advance(1)
+    breaker.enter(1)
+    breaker.note(ok=0, failed=300)
+    assert breaker.refusal() == timedelta(seconds=1), "the probe is under way still"
+    breaker.note(ok=40, failed=0)
+    assert breaker.state().circuit is Circuit.HALF_OPEN
+    breaker.note(ok=1, failed=0, is_probe=True)
+    assert breaker.state().circuit is Circuit.CLOSED
+
+
 def test_a_probe_that_was_not_sent_makes_room_for_another(clock: ManualClock) -> None:
     breaker = opened(clock)
     clock.advance(1)
     breaker.enter(1)
-    breaker.note(ok=0, failed=0)
+    breaker.note(ok=0, failed=0, is_probe=True)
     assert breaker.refusal() is None
     assert breaker.enter(1) == 1
 
@@ -173,7 +185,7 @@ def test_its_state_says_since_when_and_until_when(clock: ManualClock) -> None:
     assert breaker.state() == (Circuit.HALF_OPEN, start, clock.now())
     breaker.enter(1)
     assert breaker.state() == (Circuit.HALF_OPEN, start, None)
-    breaker.note(ok=1, failed=0)
+    breaker.note(ok=1, failed=0, is_probe=True)
     assert breaker.state() == (Circuit.CLOSED, None, None)
 
 
@@ -184,7 +196,7 @@ def test_openings_and_closings_are_logged_and_openings_counted(clock: ManualCloc
         breaker.note(ok=0, failed=500)
         clock.advance(1)
         breaker.enter(1)
-        breaker.note(ok=1, failed=0)
+        breaker.note(ok=1, failed=0, is_probe=True)
     assert OPENINGS._value.get() == before + 1
     assert [(line["event"], line["lane"]) for line in logs] == [
         ("breaker_opened", "apns/a/production"),

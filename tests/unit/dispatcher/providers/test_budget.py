@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuncio_dispatcher.providers.budget import BURST, CLIMB, COLD_SHARE, Budget, Flow
+from nuncio_dispatcher.providers.lane.budget import BURST, CLIMB, COLD_SHARE, Budget, Flow
 from nuncio_runtime.clock import ManualClock
 
 TINY = 1e-3
@@ -352,3 +352,19 @@ async def test_a_waiter_that_is_cancelled_just_before_rows_come_back_gets_none_o
     budget.give_back(1)
     assert await next_one == 1
     assert gone.cancelled()
+
+
+async def test_those_who_wait_hear_at_once_of_a_pause(clock: ManualClock) -> None:
+    budget = await drained(1, clock)
+    takes = [started(budget.take(5)), started(budget.take(1, urgent=True))]
+    await settle()
+    budget.slow_down(timedelta(minutes=2))
+    await settle()
+    assert [await take for take in takes] == [0, 0]
+    assert budget.state().waiting == 0
+    again = started(budget.take(1))
+    budget.slow_down(timedelta(minutes=1))
+    await settle()
+    assert not again.done(), "that pause is no longer than the one it knew of"
+    await advance(clock, 180)
+    assert await again == 1

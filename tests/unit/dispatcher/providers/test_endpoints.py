@@ -1,9 +1,13 @@
 """Which Web Push endpoints are called, and over which addresses."""
 
 from functools import partial
+from urllib.parse import urlsplit
 
 import httpcore
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nuncio_dispatcher.http2.exchange import Origin
 from nuncio_dispatcher.providers.reference.network import PrivateAddress, VettedNetwork
@@ -53,6 +57,16 @@ def test_the_push_services_of_the_browsers_are_called(url: str, origin: str, is_
         "https://127.0.0.1:8443/wpush/v2/abc",
         "https://169.254.169.254/latest/meta-data",
         "https://[::1]/wp",
+        "https://[fcm.googleapis.com]/wp",
+        "https://fcm.googleapis.com:/wp",
+        "https://fcm.googleapis.com./wp",
+        "https://fcm.googleapis.com\\@evil.example/wp",
+        "https:/fcm.googleapis.com/wp",
+        "https:fcm.googleapis.com/wp",
+        "https:///fcm.googleapis.com/wp",
+        "https://fcm.googleapis.com/wp\n",
+        " https://fcm.googleapis.com/wp",
+        "https://fcm\uff0egoogleapis.com/wp",
         "https://fcm.googleapis.com/a b",
         "https://fcm.googleapis.com/a\r\nhost: b",
         "https://fcm.googleapis.com/\u00e4",
@@ -61,6 +75,21 @@ def test_the_push_services_of_the_browsers_are_called(url: str, origin: str, is_
 )
 def test_nothing_else_is_called(url: str) -> None:
     assert vet(url) is None
+
+
+@given(st.text("https:/\\@[]?#.%&=f\t \u3002", max_size=30))
+def test_what_is_called_is_the_host_that_every_parser_reads(tail: str) -> None:
+    endpoint = vet(f"https://fcm.googleapis.com{tail}")
+    if endpoint is not None:
+        called = httpx.URL(f"{endpoint.origin}{endpoint.path.decode()}")
+        for host in (urlsplit(f"https://fcm.googleapis.com{tail}").hostname, called.host):
+            assert host == "fcm.googleapis.com"
+
+
+def test_an_origin_of_an_address_is_called_when_allowed() -> None:
+    endpoint = vet("https://[::1]:8443/wp", allowed=[Origin("::1", 8443)])
+    assert endpoint is not None
+    assert str(endpoint.origin) == "https://[::1]:8443"
 
 
 def test_an_origin_that_the_operator_allows_is_called() -> None:
@@ -106,6 +135,7 @@ def test_an_endpoint_does_not_print_its_path() -> None:
         "fe80::1",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
         "ff02::1",
         "2001:db8::1",
         "::ffff:10.0.0.1",

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_dispatcher.providers.answers import ACCEPTED, Aftermath, Answer
-from nuncio_dispatcher.providers.gate import MOST_DOUBTS, PAUSED, WHOLE, Gate, Parts, Pass
+from nuncio_dispatcher.providers.lane.gate import MOST_DOUBTS, PAUSED, WHOLE, Gate, Parts, Pass
 from nuncio_runtime.clock import ManualClock
 
 APPLE, WEB = (*WHOLE, "apple"), (*WHOLE, "web")

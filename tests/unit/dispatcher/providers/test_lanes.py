@@ -29,7 +29,7 @@ from nuncio_dispatcher.domain.model import (
 from nuncio_dispatcher.domain.overrides import ApnsOverrides, PushType
 from nuncio_dispatcher.domain.ports import Lane, Lanes
 from nuncio_dispatcher.providers.apns.settings import CERTIFICATE_FIELDS, TOKEN_FIELDS
-from nuncio_dispatcher.providers.lane import UnusableLane
+from nuncio_dispatcher.providers.lane.lane import ProviderLane, UnusableLane
 from nuncio_dispatcher.providers.lanes import FolderLanes
 from nuncio_runtime.clock import ManualClock
 
@@ -367,6 +367,22 @@ def test_apns_is_told_exactly_one_credential(
     (problem,) = lanes.problems()
     for name in (*TOKEN_FIELDS, *CERTIFICATE_FIELDS):
         assert name in problem
+
+
+async def test_a_certificate_that_has_ended_is_no_outage(
+    folder: Path, lanes: FolderLanes, clock: ManualClock
+) -> None:
+    write_certificate(folder, ends=NOW + HOUR)
+    write(folder, CERTIFICATE)
+    lane = apns(lanes)
+    clock.advance(3_600)
+    row = TargetColumns(ids=[uuid4()], tokens=[PushToken("t")], platforms=[Platform.IOS])
+    answers = await lane.send(Message(title="Hello"), row, expires_at=NOW + 2 * HOUR)
+    assert Verdict(answers.verdicts[0]) is Verdict.MISCONFIGURED
+    assert answers.reasons == ["BAD_CREDENTIAL"]
+    assert isinstance(lane, ProviderLane)
+    assert [pause.reason for pause in lane.live().pauses] == ["BAD_CREDENTIAL"]
+    await lane.aclose()
 
 
 async def test_a_push_type_that_needs_a_token_key_is_refused_with_a_certificate(

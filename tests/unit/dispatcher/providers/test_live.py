@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from nuncio_dispatcher.domain.lane_status import Condition, LaneAnswers, LaneState, LaneTraffic
 from nuncio_dispatcher.domain.model import Verdict
 from nuncio_dispatcher.http2.exchange import Origin, Traffic
-from nuncio_dispatcher.providers.breaker import BreakerState, Circuit
-from nuncio_dispatcher.providers.budget import BudgetState
-from nuncio_dispatcher.providers.live import (
+from nuncio_dispatcher.providers.lane.breaker import BreakerState, Circuit
+from nuncio_dispatcher.providers.lane.budget import BudgetState
+from nuncio_dispatcher.providers.lane.live import (
     LiveState,
     Pause,
     RoadState,

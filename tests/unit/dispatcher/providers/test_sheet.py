@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from nuncio_dispatcher.domain.model import Verdict
 from nuncio_dispatcher.http2.exchange import Failure
 from nuncio_dispatcher.providers.answers import ACCEPTED, Answer, Own
-from nuncio_dispatcher.providers.sheet import MOST_REMARKS, Sheet
+from nuncio_dispatcher.providers.lane.sheet import MOST_REMARKS, Sheet
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)

@@ -1,6 +1,6 @@
 """Provider tokens: made rarely, never printed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
@@ -14,6 +14,13 @@ from nuncio_dispatcher.providers.apns.auth import TokenMint
 from nuncio_runtime.clock import ManualClock
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class SetClock(ManualClock):
+    """One that can also be set back, as a machine's may be."""
+
+    def set(self, moment: datetime) -> None:
+        self._start, self._elapsed = moment, 0.0
 
 
 @pytest.fixture
@@ -78,6 +85,21 @@ def test_after_too_many_updates_the_old_token_goes_on(mint: TokenMint, clock: Ma
     assert not mint.renew(first)
     clock.advance(10 * 60)
     assert mint.current() is not first
+
+
+def test_a_token_from_the_future_is_replaced_once_the_clock_is_right(
+    key: EllipticCurvePrivateKey,
+) -> None:
+    clock = SetClock(START)
+    mint = TokenMint(key, team_id="TEAM123456", key_id="KEY1234567", clock=clock)
+    first = mint.current()
+    clock.set(START - timedelta(seconds=30))
+    assert mint.current() is first, "put right by a little"
+    clock.set(START - timedelta(hours=2))
+    second = mint.current()
+    assert second.issued_at == START - timedelta(hours=2)
+    clock.set(START - timedelta(hours=2) + timedelta(minutes=49))
+    assert mint.current() is second
 
 
 def test_tokens_cannot_be_printed(mint: TokenMint) -> None:

@@ -40,9 +40,9 @@ class Own(StrEnum):
     REDIRECTED = "REDIRECTED"
     """The answer points elsewhere. Redirects are never followed."""
     LANE_DOWN = "LANE_DOWN"
-    """The provider does not answer: see breaker.Breaker."""
+    """The provider does not answer: see lane.breaker."""
     SLOWED_DOWN = "SLOWED_DOWN"
-    """The provider asked for a pause that is too long to wait for: see budget.Budget."""
+    """The provider asked for a pause that is too long to wait for: see lane.budget."""
     PUSH_TYPE_NOT_ALLOWED = "PUSH_TYPE_NOT_ALLOWED"
     """APNs takes this push type with a provider token only, and the lane has a certificate."""
 
@@ -70,7 +70,7 @@ class Aftermath(Flag):
     PAUSE = auto()
     """The credential is refused: every other row of the lane would be, too."""
     PAUSE_PART = auto()
-    """The same, for the rows of one part of the lane: see gate.Parts."""
+    """The same, for the rows of one part of the lane: see lane.gate.Parts."""
     SLOW_DOWN = auto()
     """The provider wants fewer requests from all of us, not only for this row."""
 

@@ -1,4 +1,4 @@
-"""What a check asks of each provider: a token to go with requests, and one request about nobody.
+"""What a check asks of each provider: a token to go with requests, and a request about nobody.
 
 Each check has connections of its own, and keeps nothing.
 """
@@ -37,6 +37,9 @@ STRANGER: Final = "nuncio-check-of-a-credential"
 NO_ACCESS_REFUSED: Final = (
     "Google's token endpoint refuses the service account: its key was deleted, or the clock of "
     "this machine is wrong"
+)
+NOT_TOLD: Final = (
+    "it cannot be told: what answers there says the same without a key, as APNs itself does not"
 )
 NO_ACCESS_NOW: Final = "Google's token endpoint cannot be reached, or is busy"
 
@@ -89,14 +92,29 @@ class ApnsAsker:
         return Found(CheckResult.OK, text)
 
     async def ask(self) -> Answer | Found:
-        """See Asker.ask."""
+        """See Asker.ask.
+
+        Where the device token is judged first, a wrong key would look as good as a right one. So
+        what is said without any key is asked for, too: only if that is another answer, the key was
+        looked at. A certificate has been looked at before anything was asked.
+        """
+        if self._mint is None:
+            return await self._ask({})
+        answer = await self._ask({"authorization": self._mint.current().bearer.reveal()})
+        if isinstance(answer, Found) or answer.reason != "BadDeviceToken":
+            return answer
+        without = await self._ask({})
+        if isinstance(without, Answer) and without.verdict is Verdict.MISCONFIGURED:
+            return answer
+        return Found(CheckResult.SKIPPED, NOT_TOLD)
+
+    async def _ask(self, authorization: Mapping[str, str]) -> Answer | Found:
         headers = {
             "apns-topic": self._settings.topic,
             "apns-push-type": "alert",
             "apns-expiration": "0",
+            **authorization,
         }
-        if self._mint is not None:
-            headers["authorization"] = self._mint.current().bearer.reveal()
         url = f"{self.origins[0]}/3/device/{NOBODY}"
         replied = await _post(self.tls, url, headers, {"aps": {"alert": "nuncio"}}, http1=False)
         if isinstance(replied, Found):

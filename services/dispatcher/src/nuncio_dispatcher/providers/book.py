@@ -17,13 +17,13 @@ from nuncio_dispatcher.http2.exchange import Origin
 from nuncio_dispatcher.providers.apns.settings import ApnsSettings
 from nuncio_dispatcher.providers.credentials import SECTIONS, Settings, Slot
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
-from nuncio_dispatcher.providers.lanes import AppLanes, FolderLanes, lane_name
-from nuncio_dispatcher.providers.live import (
+from nuncio_dispatcher.providers.lane.live import (
     condition_of,
     origins_of,
     rate_of,
     traffic_of,
 )
+from nuncio_dispatcher.providers.lanes import AppLanes, FolderLanes, lane_name
 from nuncio_dispatcher.providers.preflight import Preflight
 from nuncio_dispatcher.providers.transports import apns_origin
 from nuncio_dispatcher.providers.webpush.settings import WebPushSettings

@@ -8,7 +8,7 @@ from typing import Protocol
 from nuncio_dispatcher.domain.model import Message, TargetColumns
 from nuncio_dispatcher.http2.exchange import Reply, Requests
 from nuncio_dispatcher.providers.answers import Answer
-from nuncio_dispatcher.providers.gate import Parts
+from nuncio_dispatcher.providers.lane.gate import Parts
 
 
 @dataclass(frozen=True, slots=True)

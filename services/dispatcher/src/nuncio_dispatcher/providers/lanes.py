@@ -33,7 +33,7 @@ from nuncio_dispatcher.providers.fcm.auth import load_account
 from nuncio_dispatcher.providers.fcm.client import FcmClient
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
 from nuncio_dispatcher.providers.fields import CredentialError, tls_context
-from nuncio_dispatcher.providers.lane import ProviderLane, UnusableLane
+from nuncio_dispatcher.providers.lane.lane import ProviderLane, UnusableLane
 from nuncio_dispatcher.providers.transports import apns_origin, encryption, transport
 from nuncio_dispatcher.providers.webpush.auth import VapidKeys, load_tokens
 from nuncio_dispatcher.providers.webpush.client import WebPushClient
@@ -189,7 +189,10 @@ class FolderLanes:
         match settings:
             case ApnsSettings():
                 mint, origin = self.prove(tls, settings), apns_origin(slot, settings)
-                client = ApnsClient(settings, origin=origin, mint=mint, clock=self._clock)
+                ends_at = facts_of(settings, now=self._clock.now()).not_after
+                client = ApnsClient(
+                    settings, origin=origin, mint=mint, ends_at=ends_at, clock=self._clock
+                )
             case FcmSettings():
                 client = FcmClient(settings, account=load_account(settings), clock=self._clock)
             case WebPushSettings():

@@ -25,6 +25,8 @@ REFRESH_AFTER: Final = timedelta(minutes=50)
 """Apple takes a token for an hour."""
 LEAST_AGE: Final = timedelta(minutes=20)
 """Apple answers TooManyProviderTokenUpdates when tokens change faster."""
+STEP: Final = timedelta(minutes=1)
+"""A clock that is set back by less has only been put right."""
 
 _MINUTE: Final = "%Y-%m-%d %H:%M UTC"
 
@@ -59,10 +61,16 @@ class TokenMint:
         return f"TokenMint(team={self._team_id}, key={self._key_id})"
 
     def current(self) -> ProviderToken:
-        """The token to use now; a new one when the last is 50 minutes old, and never sooner."""
+        """The token to use now; a new one when the last is 50 minutes old, and never sooner.
+
+        But for one from the future, once the clock was set back: it would be refused, or kept for
+        too long.
+        """
         now = self._clock.now()
         token = self._token
-        if token is None or (now - token.issued_at >= REFRESH_AFTER and not self._is_held(now)):
+        if token is None or (
+            not -STEP <= now - token.issued_at < REFRESH_AFTER and not self._is_held(now)
+        ):
             token = self._token = self._mint(now)
         return token
 

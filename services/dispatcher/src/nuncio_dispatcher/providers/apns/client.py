@@ -13,7 +13,7 @@ from nuncio_dispatcher.providers.apns.outcomes import classify
 from nuncio_dispatcher.providers.apns.settings import ApnsSettings
 from nuncio_dispatcher.providers.client import Batch
 from nuncio_dispatcher.providers.fields import USER_AGENT
-from nuncio_dispatcher.providers.gate import WHOLE
+from nuncio_dispatcher.providers.lane.gate import WHOLE
 from nuncio_runtime.clock import Clock
 
 STEADY: Final = frozenset({"apns-topic", "apns-push-type", "apns-priority"})
@@ -26,18 +26,30 @@ class ApnsClient:
     """Sends to one app in one environment of APNs."""
 
     def __init__(
-        self, settings: ApnsSettings, *, origin: Origin, mint: TokenMint | None, clock: Clock
+        self,
+        settings: ApnsSettings,
+        *,
+        origin: Origin,
+        mint: TokenMint | None,
+        ends_at: datetime | None = None,
+        clock: Clock,
     ) -> None:
-        """mint: None where a certificate authenticates the connections."""
+        """mint: None where a certificate authenticates the connections. ends_at: when that ends."""
         self._settings = settings
         self._origin = origin
         self._mint = mint
+        self._ends_at = ends_at
         self._clock = clock
 
     async def prepare(
         self, message: Message, targets: TargetColumns, *, expires_at: datetime
     ) -> "ApnsJob | Answer":
         """See Client.prepare."""
+        if self._ends_at is not None and self._clock.now() >= self._ends_at:
+            # APNs would end the handshake, which looks like an outage.
+            return Answer(
+                Verdict.MISCONFIGURED, Own.BAD_CREDENTIAL.value, aftermath=Aftermath.PAUSE
+            )
         first = targets.tokens[0] if len(targets) else None  # the rows are of one kind
         form = payload.render(
             message,

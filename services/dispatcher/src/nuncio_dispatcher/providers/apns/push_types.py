@@ -7,7 +7,7 @@ requests to APNs"; for MDM: Apple, "Sending MDM commands to a device".
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from nuncio_dispatcher.domain.overrides import ApnsOverrides, PushType
+from nuncio_dispatcher.domain.overrides import ActivityEvent, ApnsOverrides, PushType
 from nuncio_dispatcher.providers.patch import child
 from nuncio_runtime.errors import FieldViolation
 
@@ -93,6 +93,10 @@ def _of_channel(kind: PushType, given: ApnsOverrides) -> Iterator[FieldViolation
     if kind is not PushType.LIVEACTIVITY:
         rule = "must be LIVEACTIVITY for a broadcast channel"
         yield FieldViolation("message.apns.push_type", rule)
+    activity = given.live_activity
+    if activity is not None and activity.event is ActivityEvent.START:
+        rule = "must be UPDATE or END for a broadcast channel"
+        yield FieldViolation("message.apns.live_activity.event", rule)
     for name, text in (("topic", given.topic), ("collapse_id", given.collapse_id)):
         if text:
             yield FieldViolation(f"message.apns.{name}", "must be empty for a broadcast channel")

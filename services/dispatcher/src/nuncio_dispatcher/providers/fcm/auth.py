@@ -29,6 +29,10 @@ SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 FETCH_WITHIN: Final = 10.0
 """Seconds."""
 REFRESH_BEFORE: Final = timedelta(minutes=5)
+LAST_USE: Final = timedelta(minutes=1)
+"""Before its end a token is no longer used: requests are on their way for a while."""
+QUIET: Final = timedelta(seconds=10)
+"""After a failed fetch, while the token before is still good."""
 FRESH_FOR: Final = timedelta(minutes=1)
 """A token refused at this age was not refused for its age."""
 
@@ -56,25 +60,32 @@ class ServiceAccount(NamedTuple):
 
 
 class AccessTokens:
-    """Fetches access tokens, one at a time, and keeps the last one until shortly before its end."""
+    """Fetches access tokens, one at a time, and keeps the last one until shortly before its end.
+
+    A fetch is everyone's: it goes on when a caller leaves, and all who wait learn what came of it.
+    Meanwhile a token that has not ended is still good, and so it is when the fetch fails.
+    """
 
     def __init__(self, account: ServiceAccount, *, ca_file: Path | None, clock: Clock) -> None:
         self._credentials = account.credentials
         self._ca_file = ca_file
         self._clock = clock
         self._token: AccessToken | None = None
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[AccessToken | Answer] | None = None
+        self._quiet_until = clock.now()
 
     async def current(self) -> AccessToken | Answer:
         """The token to use now, or the answer for all rows when there is none to be had."""
-        async with self._fetching:
-            token = self._token
-            if token is None or self._clock.now() >= token.expires_at - REFRESH_BEFORE:
-                try:
-                    token = self._token = await self._fetch()
-                except (GoogleAuthError, OSError) as error:
-                    return self._failure(error)
+        now, token = self._clock.now(), self._token
+        if token is not None and now < token.expires_at - REFRESH_BEFORE:
             return token
+        is_good = token is not None and now < token.expires_at - LAST_USE
+        if self._fetching is None and not (is_good and now < self._quiet_until):
+            self._fetching = asyncio.create_task(self._fetch())
+        if token is not None and is_good:
+            return token
+        assert self._fetching is not None, "without a token one is fetched at once"
+        return await asyncio.shield(self._fetching)
 
     def refuse(self, refused: AccessToken) -> bool:
         """Forget a token that FCM no longer takes; False when it was too fresh to have ended."""
@@ -83,11 +94,18 @@ class AccessTokens:
         self._token = None
         return self._clock.now() - refused.fetched_at >= FRESH_FOR
 
-    async def _fetch(self) -> AccessToken:
+    async def _fetch(self) -> AccessToken | Answer:
         now = self._clock.now()
-        await asyncio.to_thread(self._refresh)
+        try:
+            await asyncio.to_thread(self._refresh)
+        except (GoogleAuthError, OSError) as error:
+            self._quiet_until = self._clock.now() + QUIET
+            return self._failure(error)
+        finally:
+            self._fetching = None
         bearer = Bearer(f"Bearer {self._credentials.token}")
-        return AccessToken(bearer, now, self._credentials.expiry.replace(tzinfo=UTC))
+        self._token = AccessToken(bearer, now, self._credentials.expiry.replace(tzinfo=UTC))
+        return self._token
 
     def _refresh(self) -> None:
         """google-auth's own way, in a thread: it has no asynchronous one for service accounts."""

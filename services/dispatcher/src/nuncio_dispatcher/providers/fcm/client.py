@@ -14,7 +14,7 @@ from nuncio_dispatcher.providers.fcm.auth import AccessToken, AccessTokens, Serv
 from nuncio_dispatcher.providers.fcm.outcomes import classify
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
 from nuncio_dispatcher.providers.fields import USER_AGENT
-from nuncio_dispatcher.providers.gate import WHOLE, Parts
+from nuncio_dispatcher.providers.lane.gate import WHOLE, Parts
 from nuncio_runtime.clock import Clock
 
 PARTS: Final[Mapping[int, Parts]] = {

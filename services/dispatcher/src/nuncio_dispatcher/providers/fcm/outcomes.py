@@ -105,7 +105,7 @@ def classify(reply: Replied, *, now: datetime, quota_wait: timedelta) -> Answer:
 def _judged(status: int, refusal: Refusal, wait: timedelta | None) -> Answer:
     if refusal.code:
         return _coded(status, refusal, wait)
-    if _points_at_token(refusal):
+    if status == 400 and _points_at_token(refusal):
         return Answer(Verdict.TOKEN_DEAD, "INVALID_ARGUMENT")
     if status not in BARE_ANSWERS:
         return unlisted(Provider.FCM, status, retry_after=wait)

@@ -9,7 +9,7 @@ from nuncio_dispatcher.http2.exchange import Failure, Origin, Reply, Requests
 from nuncio_dispatcher.providers.answers import Answer, Own, Replied
 from nuncio_dispatcher.providers.client import Batch
 from nuncio_dispatcher.providers.fields import USER_AGENT
-from nuncio_dispatcher.providers.gate import WHOLE
+from nuncio_dispatcher.providers.lane.gate import WHOLE
 from nuncio_dispatcher.providers.webpush import payload
 from nuncio_dispatcher.providers.webpush.auth import VapidKeys, VapidTokens
 from nuncio_dispatcher.providers.webpush.endpoints import Endpoint, vet

@@ -8,8 +8,8 @@ from nuncio_dispatcher.domain.lane_status import Condition, LaneAnswers, LaneSta
 from nuncio_dispatcher.domain.model import Verdict
 from nuncio_dispatcher.http2.exchange import Origin, Traffic
 from nuncio_dispatcher.providers.answers import Own
-from nuncio_dispatcher.providers.breaker import BreakerState, Circuit
-from nuncio_dispatcher.providers.budget import BudgetState
+from nuncio_dispatcher.providers.lane.breaker import BreakerState, Circuit
+from nuncio_dispatcher.providers.lane.budget import BudgetState
 
 _REFUSED: Final = (
     Verdict.TOKEN_DEAD,

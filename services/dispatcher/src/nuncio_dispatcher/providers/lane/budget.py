@@ -161,9 +161,10 @@ class Budget:
         return f"Budget({self.state()})"
 
     async def take(self, wanted: int, *, urgent: bool = False) -> int:
-        """Wait until rows may be sent; how many, 1 to `wanted`, which is 1 or more.
+        """Wait until rows may be sent; how many, up to `wanted`, which is 1 or more.
 
-        A fast lane is given its rows some hundredths of a second's worth at a time.
+        A fast lane is given its rows some hundredths of a second's worth at a time. 0: the provider
+        has just asked for a pause, which may be longer than the caller wants to wait.
         """
         queue = self._urgent if urgent else self._bulk
         if not self._urgent and not queue:
@@ -197,7 +198,9 @@ class Budget:
         if wait is None and self._flow is None:
             wait = UNNAMED_HOLD
         hold = min(max(wait or timedelta(), timedelta()), LONGEST_HOLD).total_seconds()
-        self._held_until = max(self._held_until, now + hold)
+        if now + hold > self._held_until:
+            self._held_until = now + hold
+            self._send_away()
         if self._flow is None:
             return
         self._flow.hold(self._held_until, now)
@@ -244,6 +247,15 @@ class Budget:
         granted = min(wanted, int(saved + _ROUNDING))
         self._flow.spend(granted)
         return granted
+
+    def _send_away(self) -> None:
+        """Let those who wait see for themselves how long that is now."""
+        for queue in (self._urgent, self._bulk):
+            for waiter in queue:
+                if not waiter.granted.done():
+                    waiter.granted.set_result(0)
+            queue.clear()
+        self._rest()
 
     def _serve(self) -> None:
         """Give to those who wait what there is."""

@@ -98,15 +98,15 @@ class Breaker:
         self._probed_at = self._clock.monotonic()
         return 1
 
-    def note(self, *, ok: int, failed: int) -> None:
+    def note(self, *, ok: int, failed: int, is_probe: bool = False) -> None:
         """Learn what came of rows: so many were answered, so many failed.
 
         Failed: an answer of 5xx, no connection, or no answer. While the breaker is open, late news
-        of rows from before change nothing.
+        of rows from before change nothing: only the probe's do.
         """
         if self._since is None:
             self._watch(ok, failed)
-        elif self._probed_at is not None:
+        elif is_probe and self._probed_at is not None:
             self._probed_at = None
             if ok:
                 self._close()

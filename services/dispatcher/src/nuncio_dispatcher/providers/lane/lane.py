@@ -15,11 +15,11 @@ from nuncio_dispatcher.http2.exchange import Failure, Transport
 from nuncio_dispatcher.providers.answers import Answer, Own
 from nuncio_dispatcher.providers.client import Client
 from nuncio_dispatcher.providers.fields import LaneSettings
-from nuncio_dispatcher.providers.gate import Gate
-from nuncio_dispatcher.providers.line import Line
-from nuncio_dispatcher.providers.live import LiveState, Tally
-from nuncio_dispatcher.providers.roads import Roads
-from nuncio_dispatcher.providers.sending import Sending
+from nuncio_dispatcher.providers.lane.gate import Gate
+from nuncio_dispatcher.providers.lane.line import Line
+from nuncio_dispatcher.providers.lane.live import LiveState, Tally
+from nuncio_dispatcher.providers.lane.roads import Roads
+from nuncio_dispatcher.providers.lane.sending import Sending
 from nuncio_runtime.clock import Clock
 
 WRITE_WITHIN: Final = timedelta(seconds=15)

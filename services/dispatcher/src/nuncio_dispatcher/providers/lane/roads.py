@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from nuncio_dispatcher.http2.exchange import Origin
-from nuncio_dispatcher.providers.breaker import Breaker
-from nuncio_dispatcher.providers.budget import Budget
-from nuncio_dispatcher.providers.live import RoadState
+from nuncio_dispatcher.providers.lane.breaker import Breaker
+from nuncio_dispatcher.providers.lane.budget import Budget
+from nuncio_dispatcher.providers.lane.live import RoadState
 from nuncio_runtime.clock import Clock
 
 MOST_ROADS: Final = 1_000

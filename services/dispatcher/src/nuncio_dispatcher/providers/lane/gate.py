@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 
 from nuncio_dispatcher.domain.model import Provider, Verdict
 from nuncio_dispatcher.providers.answers import Aftermath, Answer
-from nuncio_dispatcher.providers.live import Pause
+from nuncio_dispatcher.providers.lane.live import Pause
 from nuncio_runtime.clock import Clock
 from nuncio_runtime.metrics import REGISTRY
 

@@ -1,23 +1,26 @@
 """One send under way, from its rows to its sheet of answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from nuncio_dispatcher.domain.model import Verdict
 from nuncio_dispatcher.http2.exchange import Failure, Requests
 from nuncio_dispatcher.providers.answers import Answer
-from nuncio_dispatcher.providers.breaker import Circuit
 from nuncio_dispatcher.providers.client import Batch, Job
-from nuncio_dispatcher.providers.gate import WHOLE, Pass
-from nuncio_dispatcher.providers.line import Leg, Line
-from nuncio_dispatcher.providers.roads import Road
-from nuncio_dispatcher.providers.sheet import Sheet
+from nuncio_dispatcher.providers.lane.breaker import Circuit
+from nuncio_dispatcher.providers.lane.gate import WHOLE, Pass
+from nuncio_dispatcher.providers.lane.line import Leg, Line
+from nuncio_dispatcher.providers.lane.roads import Road
+from nuncio_dispatcher.providers.lane.sheet import Sheet
 
 FAULT: Final = Answer(Verdict.RETRY, Failure.FAULT.value)
 
 Prepare = Callable[[], Awaitable[Job | Answer]]
+Work = Callable[[], Awaitable[None]]
+"""Begun by its task, so that one which is cancelled before leaves nothing behind."""
 
 
 class Sending:
@@ -48,7 +51,7 @@ class Sending:
         """Send all rows."""
         rows = range(len(self.sheet))
         if rows:
-            self._start(self._go(rows))
+            self._start(partial(self._go, rows))
 
     def again(self, rows: Sequence[int]) -> None:
         """Send rows that were taken back, prepared anew."""
@@ -56,7 +59,7 @@ class Sending:
         if self._end is not None:
             self.sheet.put_waiting(self._end)
         elif rows:
-            self._start(self._go(rows))
+            self._start(partial(self._go, rows))
 
     def end_writing(self, answer: Answer) -> None:
         """Write nothing more; give this answer to the rows that were not written."""
@@ -77,15 +80,15 @@ class Sending:
     def _legs(self) -> list[Leg]:
         return [leg for leg in self.line.legs.values() if leg.sheet is self.sheet]
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Work) -> None:
         task = self._group.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Work) -> None:
         """A fault of ours ends the rows that wait, not the send."""
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001
             self.sheet.remark("unexpected_failure", error=type(error).__name__)
             self.end_writing(FAULT)
@@ -104,7 +107,7 @@ class Sending:
             return
         for item in job.batches(rows):
             if isinstance(item, Batch):
-                self._start(self._let_out(item, job, credentials))
+                self._start(partial(self._let_out, item, job, credentials))
             else:
                 row, answer = item
                 self.sheet.put(row, answer, None)
@@ -121,6 +124,8 @@ class Sending:
                     self.sheet.put(row, refusal, None)
                 return
             granted = await road.budget.take(count - at, urgent=self._urgent)
+            if not granted:
+                continue
             if credentials != line.credentials:
                 road.budget.give_back(granted)
                 self.again(batch.rows[at:])

@@ -21,18 +21,18 @@ from nuncio_dispatcher.http2.exchange import (
 )
 from nuncio_dispatcher.providers.answers import Aftermath, Answer, Own
 from nuncio_dispatcher.providers.client import Client, Job
-from nuncio_dispatcher.providers.gate import Gate, Parts, Pass
-from nuncio_dispatcher.providers.roads import Road, Roads
-from nuncio_dispatcher.providers.sheet import Sheet
+from nuncio_dispatcher.providers.lane.gate import Gate, Parts, Pass
+from nuncio_dispatcher.providers.lane.roads import Road, Roads
+from nuncio_dispatcher.providers.lane.sheet import Sheet
 from nuncio_runtime.clock import Clock
 
-SILENT: Final = UNREACHABLE | {
+SILENT: Final = (UNREACHABLE - {Failure.NOT_HTTP2}) | {
     Failure.STREAM_RESET,
     Failure.BAD_ANSWER,
     Failure.CONNECTION_LOST,
     Failure.NO_ANSWER,
 }
-"""Failures of the provider, or of the way to it; the others say nothing about either."""
+"""Failures of the provider, or of the way to it, row by row; others say nothing about either."""
 LONGEST_PAUSE: Final = timedelta(seconds=5)
 """Of a lane: when it is longer, rows go back, so that the other lanes of their page go on."""
 
@@ -132,19 +132,27 @@ class Leg:
         sheet, rows, sent_at = self.sheet, self.rows, exchange.written_at
         answers: list[Answer] = []
         ok = failed = 0
+        has_lost = False
         for at in ended:
             reply = exchange.replies.get(at)
             if reply is None:
                 failure = exchange.failures[at]
-                failed += failure in SILENT and not self.is_abandoned
+                if _is_of_connection(failure, is_written=sent_at[at] is not None):
+                    has_lost = True
+                else:
+                    failed += failure in SILENT
                 sheet.lose(rows[at], failure, sent_at[at])
             else:
                 answer = self._read(rows[at], reply)
                 sheet.put(rows[at], answer, sent_at[at])
                 answers.append(answer)
-                failed += reply.status >= 500
-                ok += reply.status < 500
-        self._tell(answers, ok=ok, failed=failed)
+                if reply.status < 500:
+                    ok += 1
+                elif Aftermath.RECONNECT in answer.aftermath:
+                    has_lost = True
+                else:
+                    failed += 1
+        self._tell(answers, ok=ok, failed=0 if self.is_abandoned else failed + has_lost)
         if not exchange.open:
             self.finish()
         self._follow(answers)
@@ -195,8 +203,8 @@ class Leg:
         """What came of rows says something about the credential, and about the provider."""
         accepted = self.exchange.accepted - self.accepted
         self.accepted = self.exchange.accepted
-        if accepted or ok or failed or self.is_probe:
-            self.road.breaker.note(ok=accepted + ok, failed=failed)
+        if accepted or ok or failed or (self.is_probe and not self.exchange.open):
+            self.road.breaker.note(ok=accepted + ok, failed=failed, is_probe=self.is_probe)
         self.line.gate.learn(self.passed, answers, accepted=accepted)
 
     def _follow(self, answers: Iterable[Answer]) -> None:
@@ -210,3 +218,12 @@ class Leg:
                 self.sheet.remark("too_many_provider_tokens")
             if Aftermath.NEW_TOKEN in answer.aftermath:
                 self.line.renewed(self.credentials)
+
+
+def _is_of_connection(failure: Failure, *, is_written: bool) -> bool:
+    """Whether one connection is the trouble of all its rows, which then is one failure.
+
+    A load balancer that restarts takes hundreds of rows along and says nothing about the next
+    connection. Rows that were not written are another matter: several connections came to nothing.
+    """
+    return failure is Failure.NOT_HTTP2 or (failure is Failure.CONNECTION_LOST and is_written)
