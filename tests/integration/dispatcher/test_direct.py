@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from nuncio.common.v1 import error_reason_pb2
 from nuncio.common.v1.provider_pb2 import ENVIRONMENT_SANDBOX
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
@@ -100,6 +101,26 @@ async def test_the_caller_repeats_what_it_wants_repeated(stub: Stub, lanes: Scri
     assert first.verdict == outcome_pb2.VERDICT_RETRY
     assert again.verdict == outcome_pb2.VERDICT_ACCEPTED
     assert lanes.ids == {7: [UUID(first.request_id)] * 2}
+
+
+async def test_a_deadline_ends_in_an_answer(stub: Stub, lanes: ScriptedLanes) -> None:
+    lanes.may_answer.clear()
+    answer = await stub.SendDirect(request(), timeout=3)
+    assert (answer.verdict, answer.reason) == (outcome_pb2.VERDICT_UNKNOWN, "CUT")
+
+
+async def test_rules_are_named_by_the_callers_own_path_on_a_stream(stub: Stub) -> None:
+    wanted = pb.CreateDispatchRequest(app_id="shop", client_ref="r")
+    wanted.message.apns.expire_time.seconds = -1
+    wanted.audience.expression = "all()"
+    with pytest.raises(RemoteError) as caught:
+        await stub.CreateDispatch(wanted)
+    field = "message.apns.expire_time"
+    assert [broken.field for broken in caught.value.violations] == [field]
+    commands = [pb.DispatchRequest(command_id="c", create=wanted)]
+    (event,) = [event async for event in stub.Dispatch(iter(commands))]
+    assert event.refused.reason == error_reason_pb2.ERROR_REASON_INVALID_FIELD
+    assert event.refused.metadata["field"] == f"create.{field}"
 
 
 async def test_nothing_of_it_is_kept(

@@ -81,6 +81,27 @@ def test_one_destination_has_to_be_given(where: tuple[str, ...]) -> None:
     assert "--channel" in done.stderr
 
 
+def test_the_sandbox_is_that_of_a_channel() -> None:
+    where = ("--topic", "news", "--sandbox")
+    done = nuncio("send-direct", "--app", "shop", "--title", "t", *where, *NOBODY)
+    assert done.exit_code == 2
+    assert "--channel" in done.stderr
+
+
+def test_standard_input_is_one_file() -> None:
+    done = nuncio(
+        "send-direct", "--app", "shop", "--to", "-", "--message", "-", *NOBODY, stdin="{}"
+    )
+    assert done.exit_code == 2
+    assert "standard input" in done.stderr
+
+
+def test_a_file_is_read_as_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    file.write_bytes('{"title": "Grüße"}'.encode())
+    assert message_from(file, texts={}).title == "Grüße"
+
+
 @pytest.mark.parametrize(
     ("where", "stdin"),
     [

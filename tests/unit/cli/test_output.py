@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from nuncio_cli.app import root
 from nuncio_cli.connect import Addresses, find_addresses
-from nuncio_cli.output import complete
+from nuncio_cli.output import complete, table
 from nuncio_cli.pointing import pointed
 
 
@@ -81,6 +81,15 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
     done = nuncio(command, "--json", str(tmp_path / place))
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert str(tmp_path) in done.stderr
+
+
+def test_a_piped_row_is_one_line_however_long_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    table(("lane", "why"), [("a", "word " * 100)])
+    table(("", "#"), [("rows", 7)])
+    head, row, bare = capsys.readouterr().out.splitlines()
+    assert head.split() == ["lane", "why"]
+    assert row.count("word") == 100
+    assert bare.split() == ["rows", "7"]
 
 
 def test_benchmarks_are_listed_as_json() -> None:

@@ -42,13 +42,14 @@ DEVICE = Address(provider=Provider.APNS, token=PushToken("00ff"))
 
 @dataclass
 class OneLane:
-    """Gives one answer to whatever is sent, and remembers it."""
+    """Gives one answer to whatever is sent, and remembers it. silent: only when it is stopped."""
 
     given: Answers
     refusal: MessageInvalid | None = None
     asked: list[object] = field(default_factory=list)
     checked: list[tuple[Message, Address | None]] = field(default_factory=list)
     sent: list[tuple[Message, TargetColumns, datetime]] = field(default_factory=list)
+    silent: bool = False
     name: str = "one"
 
     def lane(self, app_id: str, provider: Provider, environment: Environment) -> "OneLane":
@@ -69,9 +70,11 @@ class OneLane:
         stop: asyncio.Event | None = None,
         urgent: bool = False,
     ) -> Answers:
-        assert stop is None
+        assert stop is not None
         assert urgent
         self.sent.append((message, targets, expires_at))
+        if self.silent:
+            await stop.wait()
         return self.given
 
     async def aclose(self) -> None:
@@ -136,6 +139,12 @@ async def test_an_id_is_chosen_where_the_caller_has_none() -> None:
             Message(title="t", apns=ApnsOverrides(expiration=timedelta(days=9))),
             timedelta(days=9),
         ),
+        (Message(title="t", apns=ApnsOverrides(expiration=NOW + 5 * HOUR)), 5 * HOUR),
+        (Message(title="t", apns=ApnsOverrides(expiration=NOW - HOUR)), HOUR),
+        (
+            Message(title="t", apns=ApnsOverrides(expiration=NOW + timedelta(days=400))),
+            timedelta(days=30),
+        ),
     ],
 )
 async def test_the_provider_may_keep_trying_for_as_long_as_the_message_says(
@@ -144,6 +153,15 @@ async def test_the_provider_may_keep_trying_for_as_long_as_the_message_says(
     lane = OneLane(answers(Verdict.ACCEPTED))
     await send(lane, order(message=message))
     assert lane.sent[0][2] == NOW + life
+
+
+@pytest.mark.parametrize("within", [0.0, 0.1, 1.6])
+async def test_the_caller_gets_the_answer_before_its_deadline(within: float) -> None:
+    lane = OneLane(answers(Verdict.UNKNOWN, reasons=["NO_ANSWER"]), silent=True)
+    direct = Direct(lane, clock=ManualClock(NOW))
+    async with asyncio.timeout(within + 1):
+        answer = await direct.send(order(), within=within)
+    assert (answer.verdict, answer.reason) == (Verdict.UNKNOWN, "NO_ANSWER")
 
 
 async def test_what_the_provider_would_refuse_is_not_sent() -> None:

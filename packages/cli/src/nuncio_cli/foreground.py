@@ -14,7 +14,9 @@ async def run_until_stopped(plan: SuitePlan, *, as_json: bool) -> None:
         output.notice(f"starting; everything is kept in {plan.data}")
     try:
         async with running_suite(plan, notice=output.notice) as suite:
-            extras = {"data": str(suite.data), "logs": str(suite.data / "logs")}
+            folders = ("credentials", "logs")
+            extras = {"data": str(suite.data)}
+            extras |= {name: str(suite.data / name) for name in folders}
             if suite.simulator is not None:
                 extras["simulator"] = suite.simulator.admin_url
                 extras["sample"] = str(await prepare_demo_app(suite))
@@ -35,5 +37,5 @@ def _announce(suite: Suite, extras: dict[str, str], *, as_json: bool) -> None:
     rows = [(name, addresses[name], str(suite.pids[name])) for name in SERVICES]
     output.table(("service", "address", "process#"), rows)
     for name, value in extras.items():
-        output.say(f"{name:<11}{value}")
+        output.say(f"{name:<13}{value}")
     output.say("ready: Ctrl-C stops everything in order", style="bold green")

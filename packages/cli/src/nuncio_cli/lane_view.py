@@ -55,7 +55,7 @@ def document(lane: lane_pb2.Lane) -> dict[str, Any]:
         "provider": _provider(lane),
         "environment": _environment(lane),
         "origins": list(lane.origins),
-        "transport": word(lane_pb2.LaneTransport, lane.transport, "LANE_TRANSPORT_"),
+        "transport": _transport(lane),
         "state": word(lane_pb2.LaneState, lane.state, "LANE_STATE_"),
         "reason": lane.reason,
         "part": lane.part,
@@ -116,6 +116,12 @@ def _provider(found: lane_pb2.Lane | lane_pb2.CredentialCheck) -> str:
 
 def _environment(found: lane_pb2.Lane | lane_pb2.CredentialCheck) -> str:
     return word(provider_pb2.Environment, found.environment, "ENVIRONMENT_")
+
+
+def _transport(lane: lane_pb2.Lane) -> str | None:
+    return (
+        word(lane_pb2.LaneTransport, lane.transport, "LANE_TRANSPORT_") if lane.transport else None
+    )
 
 
 def _step(step: lane_pb2.CheckStep) -> str:

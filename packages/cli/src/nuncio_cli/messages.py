@@ -17,18 +17,19 @@ STDIN: Final = Path("-")
 
 
 def read(path: Path, kind: type[M], *, secret: bool = False) -> M:
-    """The message of the contract that a file has as JSON; "-" is standard input.
+    """The message of the contract that a file has as JSON, in UTF-8; "-" is standard input.
 
     Raises FileUnusable; when the content is secret, without anything of it.
     """
+    name = "standard input" if path == STDIN else str(path)
     try:
-        text = sys.stdin.read() if path == STDIN else path.read_text()
+        text = sys.stdin.read() if path == STDIN else path.read_text(encoding="utf-8")
         return json_format.Parse(text, kind())
     except OSError as error:
-        raise FileUnusable(detail=f"{path}: {error.strerror}") from error
+        raise FileUnusable(detail=f"{name}: {error.strerror}") from error
     except (ValueError, json_format.ParseError) as error:
         why = f"it is no {kind.DESCRIPTOR.full_name} in JSON"
-        raise FileUnusable(detail=f"{path}: {why}" if secret else f"{path}: {error}") from error
+        raise FileUnusable(detail=f"{name}: {why}" if secret else f"{name}: {error}") from error
 
 
 def message_from(

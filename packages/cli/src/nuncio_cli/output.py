@@ -41,7 +41,8 @@ from nuncio_runtime.errors import ServiceError
 
 # Where nothing shows live bars, one line this often says that work goes on.
 SECONDS_BETWEEN_LINES: Final = 5.0
-PLAIN_WIDTH: Final = 200
+PLAIN_WIDTH: Final = 10_000
+"""Columns where output is piped: rows stay on one line each, however long their reasons are."""
 
 Report = Callable[..., None]
 
@@ -84,7 +85,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     """Rows under headings. Columns whose heading ends in "#" are numbers, set right."""
     console = stdout()
     frame = box.SIMPLE_HEAD if console.is_terminal else None
-    grid = Table(title=title or None, title_justify="left", box=frame, pad_edge=False)
+    grid = Table(
+        title=title or None,
+        title_justify="left",
+        box=frame,
+        pad_edge=False,
+        show_header=any(column.removesuffix("#") for column in columns),
+    )
     for column in columns:
         grid.add_column(
             column.removesuffix("#"), justify="right" if column.endswith("#") else "left"

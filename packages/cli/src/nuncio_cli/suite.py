@@ -108,6 +108,7 @@ class Suite:
 
     async def _start(self, postgres: EmbeddedPostgres) -> None:
         (self.data / "logs").mkdir(exist_ok=True)
+        (self.data / "credentials").mkdir(mode=0o700, exist_ok=True)
         dsns = {name: SecretStr(await postgres.dsn_for(name)) for name in SERVICES}
         self._notice("migrating")
         simulator = [self._start_simulator()] if self._plan.with_simulator else []

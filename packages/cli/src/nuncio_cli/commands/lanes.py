@@ -82,8 +82,8 @@ def check(
 ) -> None:
     """Try an app's credentials out, step by step, up to the provider's word. Sends to nobody.
 
-    Exit code 1 when a step failed. Apple counts the one request about a token that cannot exist
-    as an error, so run it after a change, not every minute.
+    Exit code 1 when a step failed. Apple counts requests about a token that cannot exist as
+    errors, so run it after a change, not every minute.
 
     Example: `nuncio credentials check com.example.shop --provider apns`.
     """

@@ -1,7 +1,7 @@
 """nuncio send-direct: one message to one destination, past the registry."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,9 +17,12 @@ from nuncio.feedback.v1.outcome_pb2 import VERDICT_ACCEPTED, Verdict
 from nuncio_cli import output
 from nuncio_cli.connect import clients, find_addresses
 from nuncio_cli.errors import ExitCode
-from nuncio_cli.messages import message_from, read
+from nuncio_cli.messages import STDIN, message_from, read
 from nuncio_cli.names import word
 from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, DispatcherAddress, MessageFile
+
+ANSWER_SECONDS: Final = 60.0
+"""Longer than a lane takes by default until it says that no answer has come."""
 
 
 def send_direct(
@@ -66,17 +69,20 @@ def send_direct(
             destination=_destination(to, topic, condition, channel, sandbox=sandbox),
         )
         async with clients(addresses, ca_file=ca_file) as services:
-            answer = await services.dispatcher.SendDirect(request)
+            answer = await services.dispatcher.SendDirect(request, timeout=ANSWER_SECONDS)
         if as_json:
             output.emit(_document(answer))
         else:
-            verdict = _document(answer)["verdict"]
-            output.say(f"{verdict}  {answer.reason}".rstrip() + f"  request {answer.request_id}")
+            output.say(line_of(answer))
         if answer.verdict != VERDICT_ACCEPTED:
             raise typer.Exit(ExitCode.FAILED)
 
     if bool(to) + bool(topic) + bool(condition) + bool(channel) != 1:
         raise typer.BadParameter("give one of --to, --topic, --condition and --channel")
+    if sandbox and not channel:
+        raise typer.BadParameter("only goes with --channel", param_hint="--sandbox")
+    if to == message == STDIN:
+        raise typer.BadParameter("standard input is either --to or --message")
     addresses = find_addresses(data, dispatcher=dispatcher)
     output.complete(work(), as_json=as_json)
 
@@ -105,3 +111,14 @@ def _document(answer: SendDirectResponse) -> dict[str, Any]:
     if answer.HasField("retry_after"):
         document["retry_after_seconds"] = answer.retry_after.ToTimedelta().total_seconds()
     return document
+
+
+def line_of(answer: SendDirectResponse) -> str:
+    """An answer for people."""
+    document = _document(answer)
+    parts = [document["verdict"], document["reason"]]
+    if "dead_since" in document:
+        parts.append(f"since {document['dead_since']}")
+    if "retry_after_seconds" in document:
+        parts.append(f"try again after {document['retry_after_seconds']:g} s")
+    return "  ".join(part for part in (*parts, f"request {answer.request_id}") if part)

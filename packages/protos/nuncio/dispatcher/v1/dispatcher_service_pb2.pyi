@@ -202,8 +202,9 @@ class CreateDispatchRequest(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """After this time nothing is sent any more. Unset: now + the message's time to live, but at least
-        one hour from now.
+        """After this time nothing is sent any more. Unset: now + the longest of the message's times to
+        live (its own, that of apns and of web_push; what fcm.message says is not looked at), but at
+        least one hour from now.
         """
 
     def __init__(

@@ -133,6 +133,9 @@ class DispatcherServiceServicer:
         sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
         of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
         UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+        The answer comes before the caller's deadline: UNKNOWN when the request was written, else RETRY;
+        without a deadline, within 15 seconds to write it and the lane's answer_within (20 seconds). A
+        call that is cancelled or lost before its answer is as good as one with UNKNOWN.
         Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
         CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
         """
@@ -150,8 +153,8 @@ class DispatcherServiceServicer:
 
     def CheckCredential(self, request, context):
         """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
-        asked at most once for each of them, about a token that cannot exist. Apple counts that as an
-        error of the sender, so this is for people and deployments, not for monitoring.
+        asked at most twice for each of them, about a token that cannot exist. Apple counts that as
+        errors of the sender, so this is for people and deployments, not for monitoring.
         Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

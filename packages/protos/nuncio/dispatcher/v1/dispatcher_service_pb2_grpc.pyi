@@ -58,6 +58,9 @@ class DispatcherServiceStub:
     sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
     of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
     UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+    The answer comes before the caller's deadline: UNKNOWN when the request was written, else RETRY;
+    without a deadline, within 15 seconds to write it and the lane's answer_within (20 seconds). A
+    call that is cancelled or lost before its answer is as good as one with UNKNOWN.
     Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
     CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
     """
@@ -67,8 +70,8 @@ class DispatcherServiceStub:
     """
     CheckCredential: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.CheckCredentialRequest, _dispatcher_service_pb2.CheckCredentialResponse]
     """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
-    asked at most once for each of them, about a token that cannot exist. Apple counts that as an
-    error of the sender, so this is for people and deployments, not for monitoring.
+    asked at most twice for each of them, about a token that cannot exist. Apple counts that as
+    errors of the sender, so this is for people and deployments, not for monitoring.
     Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
     """
     ReloadCredentials: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ReloadCredentialsRequest, _dispatcher_service_pb2.ReloadCredentialsResponse]
@@ -106,6 +109,9 @@ class DispatcherServiceAsyncStub(DispatcherServiceStub):
     sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
     of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
     UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+    The answer comes before the caller's deadline: UNKNOWN when the request was written, else RETRY;
+    without a deadline, within 15 seconds to write it and the lane's answer_within (20 seconds). A
+    call that is cancelled or lost before its answer is as good as one with UNKNOWN.
     Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
     CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
     """
@@ -115,8 +121,8 @@ class DispatcherServiceAsyncStub(DispatcherServiceStub):
     """
     CheckCredential: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.CheckCredentialRequest, _dispatcher_service_pb2.CheckCredentialResponse]  # type: ignore[assignment]
     """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
-    asked at most once for each of them, about a token that cannot exist. Apple counts that as an
-    error of the sender, so this is for people and deployments, not for monitoring.
+    asked at most twice for each of them, about a token that cannot exist. Apple counts that as
+    errors of the sender, so this is for people and deployments, not for monitoring.
     Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
     """
     ReloadCredentials: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ReloadCredentialsRequest, _dispatcher_service_pb2.ReloadCredentialsResponse]  # type: ignore[assignment]
@@ -187,6 +193,9 @@ class DispatcherServiceServicer(metaclass=_abc_1.ABCMeta):
         sends, topics, and tests of a token at hand. One attempt, whose verdict is the answer. Nothing
         of it is stored, repeated or reported, and it never invalidates a token. After RETRY, and after
         UNKNOWN where twice is better than never, the caller repeats it with the same request_id.
+        The answer comes before the caller's deadline: UNKNOWN when the request was written, else RETRY;
+        without a deadline, within 15 seconds to write it and the lane's answer_within (20 seconds). A
+        call that is cancelled or lost before its answer is as good as one with UNKNOWN.
         Fails with INVALID_ARGUMENT / INVALID_FIELD or MESSAGE_INVALID, and with FAILED_PRECONDITION /
         CREDENTIAL_UNUSABLE when the app has no usable credential for the provider.
         """
@@ -208,8 +217,8 @@ class DispatcherServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dispatcher_service_pb2.CheckCredentialResponse, _abc.Awaitable[_dispatcher_service_pb2.CheckCredentialResponse]]:
         """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
-        asked at most once for each of them, about a token that cannot exist. Apple counts that as an
-        error of the sender, so this is for people and deployments, not for monitoring.
+        asked at most twice for each of them, about a token that cannot exist. Apple counts that as
+        errors of the sender, so this is for people and deployments, not for monitoring.
         Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND when there is nothing to check.
         """
 

@@ -125,7 +125,7 @@ class _LiveActivityEventEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Liv
     LIVE_ACTIVITY_EVENT_UNSPECIFIED: _LiveActivityEvent.ValueType  # 0
     """Not set. Never valid input."""
     LIVE_ACTIVITY_EVENT_START: _LiveActivityEvent.ValueType  # 1
-    """It starts: sent to a push-to-start token."""
+    """It starts: sent to a push-to-start token, not to a broadcast channel."""
     LIVE_ACTIVITY_EVENT_UPDATE: _LiveActivityEvent.ValueType  # 2
     """It shows something else: sent to the activity's token, or to a broadcast channel."""
     LIVE_ACTIVITY_EVENT_END: _LiveActivityEvent.ValueType  # 3
@@ -137,7 +137,7 @@ class LiveActivityEvent(_LiveActivityEvent, metaclass=_LiveActivityEventEnumType
 LIVE_ACTIVITY_EVENT_UNSPECIFIED: LiveActivityEvent.ValueType  # 0
 """Not set. Never valid input."""
 LIVE_ACTIVITY_EVENT_START: LiveActivityEvent.ValueType  # 1
-"""It starts: sent to a push-to-start token."""
+"""It starts: sent to a push-to-start token, not to a broadcast channel."""
 LIVE_ACTIVITY_EVENT_UPDATE: LiveActivityEvent.ValueType  # 2
 """It shows something else: sent to the activity's token, or to a broadcast channel."""
 LIVE_ACTIVITY_EVENT_END: LiveActivityEvent.ValueType  # 3

@@ -21,7 +21,7 @@ from nuncio_dispatcher.api.lanes import (
     slot_from,
 )
 from nuncio_dispatcher.domain.browse import Browse
-from nuncio_dispatcher.domain.commands import Commands, Event, with_refusal
+from nuncio_dispatcher.domain.commands import Commands, Event, fields_of, with_refusal
 from nuncio_dispatcher.domain.create import Create
 from nuncio_dispatcher.domain.direct import Direct
 from nuncio_dispatcher.domain.lanes import LaneDesk
@@ -78,13 +78,14 @@ class DispatcherServicer(rpc.DispatcherServiceServicer):
 
     async def _events(self, request: pb.DispatchRequest) -> AsyncGenerator[Event, None]:
         check(request)  # A bad command is refused by an event, so the runtime leaves it to us.
-        if request.WhichOneof("command") == "create":
-            events = self._commands.create(convert.order_from(request.create))
-        else:
-            events = self._commands.watch(UUID(request.watch.dispatch_id))
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        with fields_of(request.WhichOneof("command")):
+            if request.HasField("create"):
+                events = self._commands.create(convert.order_from(request.create))
+            else:
+                events = self._commands.watch(UUID(request.watch.dispatch_id))
+            async with aclosing(events):
+                async for event in events:
+                    yield event
 
     async def CreateDispatch(
         self, request: pb.CreateDispatchRequest, _context: Context
@@ -124,10 +125,11 @@ class DispatcherServicer(rpc.DispatcherServiceServicer):
                 yield pb.WatchDispatchResponse(dispatch=convert.dispatch_to(dispatch))
 
     async def SendDirect(
-        self, request: pb.SendDirectRequest, _context: Context
+        self, request: pb.SendDirectRequest, context: Context
     ) -> pb.SendDirectResponse:
         """Send one message to one destination."""
-        return direct_answer_to(await self._direct.send(direct_order_from(request)))
+        order = direct_order_from(request)
+        return direct_answer_to(await self._direct.send(order, within=context.time_remaining()))
 
     async def ListLanes(
         self, request: pb.ListLanesRequest, _context: Context

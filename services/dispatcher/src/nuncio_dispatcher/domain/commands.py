@@ -1,14 +1,14 @@
 """Commands of a stream, and the events that answer them."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from nuncio_dispatcher.domain.create import Create, Order
 from nuncio_dispatcher.domain.dispatch import Dispatch
 from nuncio_dispatcher.domain.watch import Watch
-from nuncio_runtime.errors import ServiceError
+from nuncio_runtime.errors import FieldViolation, InvalidField, ServiceError
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,16 @@ class Commands:
         async with aclosing(self._watch.follow(dispatch_id, stored=stored)) as states:
             async for dispatch in states:
                 yield Progress(dispatch) if dispatch.finished_at is None else Finished(dispatch)
+
+
+@contextmanager
+def fields_of(command: str | None) -> Iterator[None]:
+    """Name the fields of broken rules as the stream's caller knows them: from the command on."""
+    try:
+        yield
+    except InvalidField as error:
+        broken = (FieldViolation(f"{command}.{each.field}", each.rule) for each in error.violations)
+        raise type(error)(*broken) from error
 
 
 async def with_refusal(

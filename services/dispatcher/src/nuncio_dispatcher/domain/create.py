@@ -112,7 +112,7 @@ class Create:
             raise InvalidField(FieldViolation("expire_time", "must be in the future"))
 
     def _new(self, order: Order, now: datetime) -> NewDispatch:
-        life = max(order.message.longest_life(), SHORTEST_LIFE)
+        life = max(order.message.longest_life(now), SHORTEST_LIFE)
         return NewDispatch(
             work=Work(
                 dispatch_id=uuid4(),

@@ -1,5 +1,8 @@
 """Sends one message to one address, past the registry: one attempt, of which nothing is kept."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +30,8 @@ MOST_TOPICS: Final = 5
 """In one condition. Source: Firebase, "Send messages to topics"."""
 NO_LANE: Final = frozenset({"NO_CREDENTIAL", "BAD_CREDENTIAL"})
 """With MISCONFIGURED: the reasons of a lane that has nothing to send with, see Lanes.lane."""
+RETURN_MARGIN: Final = 1.5
+"""Seconds before the caller's deadline at which the lane is stopped: it needs one to return."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +62,24 @@ class Direct:
         self._lanes = lanes
         self._clock = clock
 
-    async def send(self, order: DirectOrder) -> DirectAnswer:
-        """The answer to one attempt. Raises MessageInvalid, InvalidField and CredentialUnusable."""
+    async def send(self, order: DirectOrder, *, within: float | None = None) -> DirectAnswer:
+        """The answer to one attempt. Raises MessageInvalid, InvalidField and CredentialUnusable.
+
+        within: seconds that the caller waits; None: as long as the lane takes. Before they are
+        over, what was written is UNKNOWN and what was not is RETRY, so that the caller learns it.
+        """
         address = order.address
         _check_condition(address)
         self._lanes.check(order.message, to=address)
         request_id = order.request_id or uuid4()
         lane = self._lanes.lane(order.app_id, address.provider, address.environment)
         row = TargetColumns(ids=[request_id], tokens=[address.token], platforms=[address.platform])
-        life = max(order.message.longest_life(), SHORTEST_LIFE)
-        expires_at = self._clock.now() + life
-        answers = await lane.send(order.message, row, expires_at=expires_at, urgent=True)
+        now = self._clock.now()
+        expires_at = now + max(order.message.longest_life(now), SHORTEST_LIFE)
+        with _stopping(within) as stop:
+            answers = await lane.send(
+                order.message, row, expires_at=expires_at, stop=stop, urgent=True
+            )
         _require_credential(order, answers)
         answer = DirectAnswer(
             request_id=request_id,
@@ -78,6 +90,20 @@ class Direct:
         )
         log.info("direct_sent", lane=lane.name, verdict=answer.verdict.name, reason=answer.reason)
         return answer
+
+
+@contextmanager
+def _stopping(within: float | None) -> Iterator[asyncio.Event]:
+    """An event that is set while there is time left to return; of little time, half is left."""
+    stop = asyncio.Event()
+    if within is None:
+        yield stop
+        return
+    timer = asyncio.get_running_loop().call_later(max(within - RETURN_MARGIN, within / 2), stop.set)
+    try:
+        yield stop
+    finally:
+        timer.cancel()
 
 
 def _check_condition(address: Address) -> None:

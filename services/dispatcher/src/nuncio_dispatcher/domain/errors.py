@@ -100,11 +100,10 @@ class CredentialNotFound(DispatcherError):
         provider: Provider | None = None,
         environment: Environment | None = None,
     ) -> None:
-        super().__init__(appId=app_id)
-        if provider is not None:
-            self.metadata["provider"] = provider.name.lower()
-        if environment is not None:
-            self.metadata["environment"] = environment.name.lower()
+        asked = {"provider": provider, "environment": environment}
+        named = {name: one.name.lower() for name, one in asked.items() if one is not None}
+        super().__init__(detail="/".join([app_id, *named.values()]), appId=app_id)
+        self.metadata.update(named)
 
 
 class UpstreamUnavailable(DispatcherError):

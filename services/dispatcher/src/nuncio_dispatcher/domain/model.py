@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 from nuncio_dispatcher.domain.overrides import ApnsOverrides, FcmOverrides, WebPushOverrides
 from nuncio_runtime.secret import Secret
+
+APNS_KEEPS: Final = timedelta(days=30)
+"""The longest time that APNs stores a notification."""
 
 
 class Provider(IntEnum):
@@ -89,11 +92,13 @@ class Message:
         overrides = self.apns or self.fcm or self.web_push
         return not (neutral or overrides) and self.badge is None
 
-    def longest_life(self) -> timedelta:
-        """The longest time from an attempt on that a provider may keep trying."""
+    def longest_life(self, now: datetime) -> timedelta:
+        """The longest time from now on that a provider may keep trying, but for FCM's own words."""
         lives = [self.time_to_live]
-        if self.apns is not None and isinstance(self.apns.expiration, timedelta):
-            lives.append(self.apns.expiration)
+        if self.apns is not None and self.apns.expiration is not None:
+            until = self.apns.expiration
+            lasting = until - now if isinstance(until, datetime) else until
+            lives.append(min(lasting, APNS_KEEPS))
         if self.web_push is not None and self.web_push.time_to_live is not None:
             lives.append(self.web_push.time_to_live)
         return max(lives)
