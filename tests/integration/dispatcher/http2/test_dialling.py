@@ -9,6 +9,7 @@ import pytest
 
 from nuncio_dispatcher.http2.assign import Policy
 from nuncio_dispatcher.http2.exchange import Failure, Origin
+from nuncio_dispatcher.http2.network import ADDRESS_WITHIN
 from tests.integration.dispatcher.http2.conftest import Certificates
 from tests.integration.dispatcher.http2.posting import (
     PATIENT,
@@ -20,7 +21,7 @@ from tests.integration.dispatcher.http2.posting import (
 )
 from tests.integration.dispatcher.http2.server import Server, Talk, serving
 
-HASTY = Policy(connect_within=timedelta(milliseconds=200))
+HASTY = Policy(connect_within=timedelta(milliseconds=500))
 
 
 async def test_nobody_listens(tls: Certificates) -> None:
@@ -100,6 +101,35 @@ async def test_only_addresses_that_may_be_are_connected_to(
     assert of.accepted == 1, "the second address is tried when the first does not answer"
 
 
+async def test_an_address_that_leads_nowhere_leaves_time_for_the_next(
+    tls: Certificates, server: Server
+) -> None:
+    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    def vet(_origin: Origin, addresses: Sequence[str]) -> Sequence[str]:
+        return ["127.0.0.3", *addresses]
+
+    port = server.origin.port
+    listening = await asyncio.start_server(says_nothing, "127.0.0.3", port)
+    policy = Policy(connect_within=timedelta(seconds=ADDRESS_WITHIN + 3))
+    async with listening, transport(tls, policy, vet=vet) as multiplex:
+        of = await post(multiplex, exchange(server.origin))
+    assert of.accepted == 1
+
+
+async def test_the_other_family_is_tried_before_many_addresses_of_the_first(
+    tls: Certificates, server: Server
+) -> None:
+    def vet(_origin: Origin, addresses: Sequence[str]) -> Sequence[str]:
+        return [f"::ffff:127.0.0.{last}" for last in range(10, 20)] + list(addresses)
+
+    async with transport(tls, vet=vet) as multiplex:
+        of = await post(multiplex, exchange(server.origin))
+    assert of.accepted == 1
+
+
 async def test_a_fault_of_ours_while_dialling_ends_the_rows(
     tls: Certificates, server: Server
 ) -> None:
@@ -140,7 +170,7 @@ async def test_a_peer_that_hangs_up_before_its_settings(tls: Certificates, serve
         multiplex.post(of)
         (await server.started.get()).socket.close()
         await of.ended.wait()
-    assert len(of.failures) == 1
+    assert failures(of) == {Failure.CONNECT_FAILED}
     assert of.written_at == [None]
 
 
@@ -151,7 +181,7 @@ async def test_a_peer_that_breaks_the_rules_at_once(tls: Certificates, server: S
         multiplex.post(of)
         (await server.started.get()).socket.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await of.ended.wait()
-    assert len(of.failures) == 1
+    assert failures(of) == {Failure.CONNECT_FAILED}
     assert of.written_at == [None]
 
 

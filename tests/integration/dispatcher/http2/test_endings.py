@@ -8,7 +8,7 @@ import pytest
 from h2.errors import ErrorCodes
 
 from nuncio_dispatcher.http2.assign import Policy
-from nuncio_dispatcher.http2.exchange import Failure
+from nuncio_dispatcher.http2.exchange import Exchange, Failure
 from nuncio_dispatcher.http2.pool import MOST_BARREN
 from tests.integration.dispatcher.http2.conftest import Certificates
 from tests.integration.dispatcher.http2.posting import (
@@ -156,6 +156,19 @@ async def test_an_idle_connection_is_closed(tls: Certificates, server: Server) -
         assert len(server.talks) == 2
 
 
+async def test_a_connection_on_which_only_the_peer_talks_is_idle(
+    tls: Certificates, server: Server
+) -> None:
+    async with transport(tls, Policy(idle_after=4 * QUICK)) as multiplex:
+        await post(multiplex, exchange(server.origin))
+        talk = server.talks[0]
+        async with asyncio.timeout(3):
+            while not talk.gone.is_set():
+                talk.h2.ping(b"12345678")
+                talk.flush()
+                await asyncio.sleep(0.01)
+
+
 async def test_an_old_connection_takes_no_more_and_ends_what_is_under_way(
     tls: Certificates, server: Server
 ) -> None:
@@ -297,3 +310,43 @@ async def test_closing_does_not_wait_for_a_peer_that_does_not_read(
         await multiplex.aclose()
         assert loop.time() - before < 5
     assert failures(of) == {Failure.CONNECTION_LOST}
+
+
+async def test_an_exchange_that_is_abandoned_while_all_closes_has_ended(
+    tls: Certificates, server: Server
+) -> None:
+    server.holds()
+    async with transport(tls) as multiplex:
+        of = exchange(server.origin, 2)
+        multiplex.post(of)
+        await server.requests.get()
+        await server.requests.get()
+        closing = asyncio.create_task(multiplex.aclose())
+        await until(lambda: not traffic(multiplex).connections)
+        multiplex.abandon(of)
+        assert of.ended.is_set()
+        assert failures(of) == {Failure.NO_ANSWER}
+        await closing
+
+
+async def test_what_is_posted_while_all_closes_is_not_sent(
+    tls: Certificates, server: Server
+) -> None:
+    server.holds()
+    again = exchange(server.origin, 2, name="again")
+    calls: list[Sequence[int]] = []
+    late = exchange(server.origin, 1, calls=calls)
+    async with transport(tls) as multiplex:
+        like = exchange(server.origin, 2).requests
+        of = Exchange(like, answer_within=5.0, heard=lambda *_: multiplex.post(again))
+        multiplex.post(of)
+        await server.requests.get()
+        await multiplex.aclose()
+        await again.ended.wait()
+        multiplex.post(late)
+        assert not calls, "never from within post"
+        await late.ended.wait()
+        assert not list(multiplex.traffic())
+    assert failures(again) == failures(late) == {Failure.NOT_SENT}
+    assert calls == [[0]]
+    assert len(server.talks) == 1

@@ -7,8 +7,9 @@ from datetime import timedelta
 from hyperframe.frame import PingFrame
 
 from nuncio_dispatcher.http2.assign import Policy
-from nuncio_dispatcher.http2.connection import MOST_STREAMS
+from nuncio_dispatcher.http2.connection import MOST_FRUITLESS
 from nuncio_dispatcher.http2.exchange import Exchange, Failure
+from nuncio_dispatcher.http2.streams import MOST_STREAMS
 from tests.integration.dispatcher.http2.conftest import Certificates
 from tests.integration.dispatcher.http2.posting import (
     exchange,
@@ -181,16 +182,85 @@ async def test_a_peer_that_does_not_read_is_not_written_to_without_end(
 async def test_a_peer_that_asks_and_does_not_read_is_no_longer_read(
     tls: Certificates, server: Server
 ) -> None:
-    pings = PingFrame(0, b"12345678").serialize() * 2_000
+    server.settings = {STREAMS: 2**31 - 1, WINDOW: 2**31 - 1}
+    server.on_start = lambda talk: talk.socket.pause_reading()
+    pings = PingFrame(0, b"12345678").serialize() * 1_000
+    async with transport(tls) as multiplex:
+        of = exchange(server.origin, MOST_STREAMS, body=b"x" * 40_000)
+        multiplex.post(of)
+        talk = await server.started.get()
+        await until(lambda: traffic(multiplex).in_flight)
+        for _ in range(10_000):
+            talk.socket.write(pings)
+            if talk.is_full.is_set():
+                break
+            await asyncio.sleep(0)
+        assert talk.is_full.is_set(), "else it could ask for ever"
+        assert of.open == MOST_STREAMS, "it is not left, and nothing is lost"
+        assert traffic(multiplex).waiting, "nothing is written where nothing is read"
+
+
+async def test_a_peer_that_keeps_us_busy_is_left(tls: Certificates, server: Server) -> None:
+    pings = PingFrame(0, b"12345678").serialize() * (MOST_FRUITLESS + 1)
     async with transport(tls) as multiplex:
         await post(multiplex, exchange(server.origin))
         talk = await server.started.get()
-        talk.socket.pause_reading()
-        for _ in range(1_000):
-            talk.socket.write(pings)
-            await asyncio.sleep(0)
-            if talk.is_full.is_set():
-                break
-        assert talk.is_full.is_set(), "else it could ask for ever"
+        talk.socket.write(pings)
+        await talk.gone.wait()
         assert (await post(multiplex, exchange(server.origin))).accepted == 1
-        assert len(server.talks) == 2, "nothing is written where nothing is read"
+    assert len(server.talks) == 2
+
+
+async def test_requests_that_cannot_be_written_hold_up_no_others(
+    tls: Certificates, server: Server
+) -> None:
+    async with transport(tls) as multiplex:
+        odd = exchange(server.origin, 3)
+        odd.requests.paths[1] = "no bytes"  # type: ignore[index]
+        good = exchange(server.origin, 3)
+        multiplex.post(odd)
+        multiplex.post(good)
+        await odd.ended.wait()
+        await good.ended.wait()
+    assert odd.failures == {1: Failure.FAULT, 2: Failure.FAULT}
+    assert (odd.accepted, good.accepted) == (1, 3)
+
+
+async def test_requests_none_of_which_can_be_written_hold_up_no_others(
+    tls: Certificates, server: Server
+) -> None:
+    async with transport(tls) as multiplex:
+        odd, good = exchange(server.origin, 2), exchange(server.origin, 2)
+        odd.requests.paths[0] = "no bytes"  # type: ignore[index]
+        multiplex.post(odd)
+        multiplex.post(good)
+        await good.ended.wait()
+        await odd.ended.wait()
+    assert failures(odd) == {Failure.FAULT}
+    assert good.accepted == 2
+
+
+async def test_a_listener_may_post_and_abandon(tls: Certificates, server: Server) -> None:
+    server.settings = {STREAMS: 4}
+    server.answers = lambda request: (
+        request.answer(503) if request.path == "/first/0" else server.requests.put_nowait(request)
+    )
+    async with transport(tls, Policy(connections=1)) as multiplex:
+        victim, late = exchange(server.origin, 8, name="victim"), exchange(server.origin, 2)
+
+        def hears(of: Exchange, _rows: Sequence[int]) -> None:
+            multiplex.abandon(victim)
+            multiplex.abandon(of)
+            multiplex.post(late)
+
+        like = exchange(server.origin, 3, name="first").requests
+        first = Exchange(like, answer_within=5.0, heard=hears)
+        multiplex.post(first)
+        multiplex.post(victim)
+        await first.ended.wait()
+        assert (first.open, victim.open) == (0, 0)
+        assert first.statuses[0] == 503
+        server.answers = Request.answer
+        await late.ended.wait()
+    assert late.accepted == 2
+    assert set(victim.failures) == set(range(8))

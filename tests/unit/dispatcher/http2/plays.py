@@ -13,13 +13,10 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from nuncio_dispatcher.http2.connection import (
-    LARGEST_BLOCK,
-    MOST_CONTINUATIONS,
-    MOST_CUT,
-    OUR_WINDOW,
-)
+from nuncio_dispatcher.http2.connection import OUR_WINDOW
 from nuncio_dispatcher.http2.exchange import BODY_KEPT, Exchange, Failure
+from nuncio_dispatcher.http2.halves import LARGEST_BLOCK, MOST_CONTINUATIONS
+from nuncio_dispatcher.http2.streams import MOST_CUT
 from tests.unit.dispatcher.http2.peer import AT, Peer, fields_of, requests
 
 BODIES = (b"{}", b"", b"x" * 5_000, b"y" * 20_000, b"z" * 80_000)
@@ -124,7 +121,8 @@ class Play:
 
     def _check_rows(self) -> None:
         """A row is in one place: it waits, is under way, was answered, or has failed."""
-        under_way = Counter(self.peer.connection._streams.values())
+        streams = self.peer.connection._streams.open
+        under_way = Counter((exchange, row) for exchange, row, _ in streams.values())
         for exchange in self.exchanges:
             places = [
                 exchange.waiting.count(row)
@@ -146,9 +144,9 @@ class Play:
     def _check_memory(self) -> None:
         connection = self.peer.connection
         assert len(connection._rest) < 9 + 16_384
-        assert len(connection._cut) <= MOST_CUT
-        assert connection._half_read.keys() <= connection._streams.keys()
-        assert connection._half_written.keys() <= connection._streams.keys()
+        assert len(connection._streams.cut) <= MOST_CUT
+        assert connection._streams.half_read.keys() <= connection._streams.open.keys()
+        assert connection._streams.half_written.keys() <= connection._streams.open.keys()
         assert 0 < connection._unread_window <= OUR_WINDOW
         if connection._block is not None:
             assert connection._block.size <= LARGEST_BLOCK

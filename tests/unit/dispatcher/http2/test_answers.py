@@ -12,7 +12,7 @@ BAD = (0, Failure.BAD_ANSWER, True)
 
 def assert_only_stream_3_failed(peer: Peer, *, reset: int = PROTOCOL_ERROR) -> None:
     """The connection goes on for others."""
-    (of, _) = peer.connection._streams[5]
+    (of, _, _) = peer.connection._streams.open[5]
     assert peer.resets() == [(3, reset)]
     assert outcome(of, 1) == BAD
     peer.answer(5, status=400, body=b"why")
@@ -32,7 +32,7 @@ def peer() -> Peer:
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 @pytest.mark.parametrize("body", [b"", b"fine"])
 def test_any_2xx_is_accepted(peer: Peer, status: int, body: bytes) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     peer.answer(3, status=status, body=body, fields=[("apns-id", "x")])
     assert outcome(of, 1) == (status, None, True)
     assert of.accepted == peer.connection.answered == 2
@@ -41,7 +41,7 @@ def test_any_2xx_is_accepted(peer: Peer, status: int, body: bytes) -> None:
 
 @pytest.mark.parametrize("status", [300, 304, 400, 410, 429, 500, 503, 599])
 def test_any_other_answer_is_read(peer: Peer, status: int) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     peer.answer(3, status=status, fields=[("retry-after", "5")], body=b'{"reason":"Some"}')
     assert outcome(of, 1) == (status, None, True)
     reply = of.replies[1]
@@ -55,7 +55,7 @@ def test_any_other_answer_is_read(peer: Peer, status: int) -> None:
 
 
 def test_a_body_may_come_in_pieces(peer: Peer) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     peer.answer(3, status=400, ends=False)
     for piece in (b"one ", b"", b"two"):
         peer.data(3, piece)
@@ -124,13 +124,13 @@ def test_a_body_longer_than_it_says_is_malformed(peer: Peer) -> None:
 
 
 def test_a_body_as_long_as_it_says_is_right(peer: Peer) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     peer.answer(3, status=400, fields=[("content-length", "4")], body=b"four")
     assert of.replies[1].body == b"four"
 
 
 def test_an_answer_that_never_has_a_body_may_name_the_length_of_one(peer: Peer) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     peer.answer(3, status=304, fields=[("content-length", "4")])
     assert of.statuses[1] == 304
 
@@ -148,7 +148,7 @@ def test_late_frames_of_a_malformed_answer_are_passed_over(peer: Peer) -> None:
 
 
 def test_an_interim_answer_comes_before_the_last(peer: Peer) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     for status in (100, 103, 102):
         peer.answer(3, status=status, fields=[("link", "x")], ends=False)
         assert of.is_open(1)
@@ -170,7 +170,7 @@ def test_a_switch_of_protocols_is_refused(peer: Peer) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_trailers_end_an_answer(peer: Peer, status: int) -> None:
-    (of, _) = peer.connection._streams[3]
+    (of, _, _) = peer.connection._streams.open[3]
     peer.answer(3, status=status, body=b"body", ends=False)
     trailers = peer.block([("checksum", "1")])
     peer.send(HeadersFrame(3, trailers, flags=["END_HEADERS", "END_STREAM"]))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuncio_dispatcher.http2.assign import Plan, Policy, Seat, assign, next_look
+from nuncio_dispatcher.http2.assign import MOST_DRAINING, Plan, Policy, Seat, assign, next_look
 
 NOW = 1_000.0
 POLICY = Policy(connections=3, idle_after=timedelta(seconds=100), age_limit=timedelta(seconds=500))
@@ -19,7 +19,7 @@ seats = st.lists(
         answered=st.integers(0, 2),
         is_draining=st.booleans(),
         opened_at=moments,
-        quiet_since=moments,
+        unused_since=moments,
     ),
     max_size=5,
 )
@@ -32,9 +32,9 @@ def seat(
     answered: int = 1,
     is_draining: bool = False,
     opened_at: float = NOW,
-    quiet_since: float = NOW,
+    unused_since: float = NOW,
 ) -> Seat:
-    return Seat(room, in_flight, answered, is_draining, opened_at, quiet_since)
+    return Seat(room, in_flight, answered, is_draining, opened_at, unused_since)
 
 
 def plan(*of: Seat, waiting: int = 0, may_open: bool = True, policy: Policy = POLICY) -> Plan:
@@ -89,7 +89,7 @@ def test_only_what_is_unused_is_closed(of: list[Seat], waiting: int) -> None:
     made = plan(*of, waiting=waiting)
     for at in made.closes:
         assert of[at].in_flight == made.writes[at] == 0
-        is_idle = NOW - of[at].quiet_since >= 100
+        is_idle = NOW - of[at].unused_since >= 100
         assert of[at].is_draining or is_idle or at in made.drains
 
 
@@ -135,13 +135,13 @@ def test_draining_connections_do_not_count_as_open_ones() -> None:
 
 
 def test_an_idle_connection_is_used_rather_than_closed() -> None:
-    idle = seat(quiet_since=NOW - 100)
+    idle = seat(unused_since=NOW - 100)
     assert plan(idle).closes == [0]
     assert plan(idle, waiting=1) == Plan([1], opens=False, drains=[], closes=[])
 
 
 def test_a_connection_that_owes_answers_is_never_idle() -> None:
-    assert plan(seat(in_flight=1, quiet_since=0)).closes == []
+    assert plan(seat(in_flight=1, unused_since=0)).closes == []
 
 
 def test_an_old_connection_ends_what_is_under_way_and_goes() -> None:
@@ -155,3 +155,9 @@ def test_an_old_connection_ends_what_is_under_way_and_goes() -> None:
 def test_without_an_age_limit_a_connection_grows_as_old_as_it_likes() -> None:
     policy = Policy(idle_after=timedelta(seconds=100))
     assert plan(seat(opened_at=-1e9), waiting=1, policy=policy).writes == [1]
+
+
+def test_no_more_are_opened_while_many_are_on_their_way_out() -> None:
+    leaving = [seat(in_flight=1, is_draining=True)] * MOST_DRAINING
+    assert not plan(*leaving, waiting=1).opens
+    assert plan(*leaving[1:], waiting=1).opens

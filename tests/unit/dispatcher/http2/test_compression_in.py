@@ -35,7 +35,7 @@ def unacknowledged(count: int = 3) -> Peer:
 
 def test_before_the_acknowledgement_the_peer_may_use_a_table() -> None:
     peer = unacknowledged()
-    of, _ = peer.connection._streams[1]
+    of, _, _ = peer.connection._streams.open[1]
     fields = [("x-one", "first"), ("x-two", "second")]
     first = peer.block([(":status", "400"), *fields])
     peer.send(answer(1, first))
@@ -51,7 +51,7 @@ def test_before_the_acknowledgement_the_peer_may_use_a_table() -> None:
 
 def test_a_200_is_not_taken_unread_while_there_is_a_table() -> None:
     peer = unacknowledged()
-    of, _ = peer.connection._streams[1]
+    of, _, _ = peer.connection._streams.open[1]
     peer.send(answer(1, peer.block([(":status", "200")])))
     peer.send(answer(3, peer.block([(":status", "200"), ("x-one", "first")])))
     peer.send(answer(5, peer.block([(":status", "400"), ("x-one", "first")])))

@@ -1,10 +1,10 @@
 """Ends of streams and connections: what waits again, what may have been taken. RFC 9113, 5.4."""
 
 import pytest
-from hyperframe.frame import GoAwayFrame, HeadersFrame, SettingsFrame
+from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
-from nuncio_dispatcher.http2.connection import MOST_CUT
 from nuncio_dispatcher.http2.exchange import MOST_REFUSALS, Failure
+from nuncio_dispatcher.http2.streams import MOST_CUT
 from tests.unit.dispatcher.http2.peer import (
     Peer,
     code_of,
@@ -209,7 +209,7 @@ def test_a_drained_connection_writes_no_more_and_still_answers() -> None:
 
 def test_stream_numbers_run_out() -> None:
     peer, of = Peer(), exchange(requests(5))
-    peer.connection._next_stream = 2**31 - 5
+    peer.connection._streams.next_stream = 2**31 - 5
     assert peer.connection.room == 3
     assert peer.write(of, count=3) == 3
     assert peer.streams() == [2**31 - 5, 2**31 - 3, 2**31 - 1]
@@ -222,7 +222,7 @@ def test_stream_numbers_run_out() -> None:
 
 def test_stream_numbers_run_out_with_a_body_that_waits_for_the_window() -> None:
     peer, of = Peer({WINDOW: 1}), exchange(requests(2))
-    peer.connection._next_stream = 2**31 - 1
+    peer.connection._streams.next_stream = 2**31 - 1
     assert peer.write(of) == 1
     assert peer.connection.is_draining
     peer.widen(2**31 - 1, 10)
@@ -237,7 +237,7 @@ def test_streams_that_we_reset_are_remembered_up_to_a_bound() -> None:
         peer.frames()
         peer.connection.cancel(of)
     peer.frames()
-    assert len(peer.connection._cut) == MOST_CUT
+    assert len(peer.connection._streams.cut) == MOST_CUT
     peer.send(
         HeadersFrame(2 * MOST_CUT + 19, peer.block([(":status", "200")]), flags=["END_HEADERS"])
     )
@@ -283,3 +283,27 @@ def test_a_status_counts_although_the_rest_of_its_answer_never_comes(
     assert of.statuses == [status]
     assert of.accepted == accepted
     assert peer.resets() == [(1, 0x8)]
+
+
+def test_a_row_without_a_body_that_cannot_be_put_in_bytes_ends_alone() -> None:
+    peer = Peer()
+    own = ("apns-id", [b"1", "2"])
+    odd = exchange(requests(bodies=[b"", b""], own=own))  # type: ignore[arg-type]
+    assert peer.write(odd, count=1) == 1
+    with pytest.raises(TypeError):
+        peer.write(odd, count=1)
+    assert outcome(odd, 1) == (0, Failure.FAULT, False)
+    assert list(peer.connection.take_touched()) == [odd]
+    peer.answer(1)
+    assert odd.open == 0
+
+
+@pytest.mark.parametrize(
+    "undoing", [GoAwayFrame(0, last_stream_id=0), RstStreamFrame(1, error_code=0x7)], ids=str
+)
+def test_an_answer_that_has_begun_is_not_undone(undoing: Frame) -> None:
+    peer, of = started()
+    peer.answer(1, status=410, ends=False)
+    peer.send(undoing)
+    assert outcome(of) == (410, None, True)
+    assert not of.waiting, "a second request would be one too many"

@@ -11,8 +11,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from nuncio_dispatcher.http2.connection import LARGEST_BLOCK, MOST_CONTINUATIONS
 from nuncio_dispatcher.http2.exchange import Failure
+from nuncio_dispatcher.http2.halves import LARGEST_BLOCK, MOST_CONTINUATIONS
 from tests.unit.dispatcher.http2.peer import Peer, code_of, knowing, outcome, raw, started
 
 END = ["END_HEADERS", "END_STREAM"]
@@ -240,4 +240,4 @@ def test_a_fault_names_a_rule_and_nothing_that_was_sent() -> None:
 def test_an_update_of_the_connection_is_taken_before_any_request() -> None:
     peer = Peer()
     peer.send(WindowUpdateFrame(0, window_increment=5))
-    assert peer.connection._window == 65_540
+    assert peer.connection._writer.window == 65_540

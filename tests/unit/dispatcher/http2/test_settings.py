@@ -3,8 +3,8 @@
 import pytest
 from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame
 
-from nuncio_dispatcher.http2.connection import MOST_STREAMS
 from nuncio_dispatcher.http2.exchange import Failure
+from nuncio_dispatcher.http2.streams import MOST_STREAMS
 from tests.unit.dispatcher.http2.peer import (
     Peer,
     code_of,

@@ -3,7 +3,8 @@
 import pytest
 from hyperframe.frame import PingFrame, SettingsFrame, WindowUpdateFrame
 
-from nuncio_dispatcher.http2.connection import MOST_STREAMS, OUR_WINDOW
+from nuncio_dispatcher.http2.connection import OUR_WINDOW
+from nuncio_dispatcher.http2.streams import MOST_STREAMS
 from tests.unit.dispatcher.http2.peer import PREFACE, Peer, code_of, exchange, parse_frames
 
 

@@ -132,3 +132,25 @@ def test_a_peer_that_owes_nothing_is_not_asked() -> None:
     peer.frames()
     assert not peer.connection.is_silent(1_000, **LIVE)
     assert not peer.frames()
+
+
+def test_after_the_first_deadline_comes_that_of_the_next_open_request() -> None:
+    peer = Peer()
+    hasty, patient = exchange(answer_within=5), exchange(answer_within=60)
+    peer.write(hasty, patient)
+    peer.answer(1)
+    peer.connection.end_overdue(5)
+    assert peer.connection.next_due == 60
+    assert patient.is_open(0)
+
+
+def test_a_connection_is_used_by_requests_and_answers_alone() -> None:
+    peer = Peer()
+    peer.now = 10.0
+    peer.send(PingFrame(0, b"12345678"))
+    assert peer.connection.last_used == 0
+    peer.write(exchange())
+    assert peer.connection.last_used == 10
+    peer.now = 20.0
+    peer.answer(1)
+    assert peer.connection.last_used == 20

@@ -4,7 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MOST_DRAINING: Final = 8
+"""Connections that take no more requests and owe answers, before no others are opened for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +38,8 @@ class Seat(NamedTuple):
     answered: int
     is_draining: bool
     opened_at: float
-    quiet_since: float
-    """When it was last written to or read from."""
+    unused_since: float
+    """When a request was last written on it, or answered."""
 
 
 class Plan(NamedTuple):
@@ -71,12 +74,15 @@ def assign(
     usable = [seat for at, seat in enumerate(seats) if not seat.is_draining and at not in drains]
     # One that has not answered yet may be about to allow more: APNs begins with one stream.
     is_wanted = len(usable) < policy.connections and all(seat.answered for seat in usable)
-    return Plan(writes, bool(waiting) and may_open and is_wanted, drains, closes)
+    # Else a peer could say goodbye to each, answer nothing, and have us open more and more.
+    is_bounded = len(seats) - len(usable) - len(closes) < MOST_DRAINING
+    opens = bool(waiting) and may_open and is_wanted and is_bounded
+    return Plan(writes, opens, drains, closes)
 
 
 def next_look(seat: Seat, *, policy: Policy) -> float:
     """When time alone will next change what `assign` says about a connection."""
-    idle = math.inf if seat.in_flight else seat.quiet_since + policy.idle_after.total_seconds()
+    idle = math.inf if seat.in_flight else seat.unused_since + policy.idle_after.total_seconds()
     if policy.age_limit is None or seat.is_draining:
         return idle
     return min(idle, seat.opened_at + policy.age_limit.total_seconds())
@@ -89,6 +95,6 @@ def _is_too_old(seat: Seat, policy: Policy, now: float) -> bool:
 
 
 def _is_of_no_use(seat: Seat, policy: Policy, now: float) -> bool:
-    is_idle = now - seat.quiet_since >= policy.idle_after.total_seconds()
+    is_idle = now - seat.unused_since >= policy.idle_after.total_seconds()
     is_over = seat.is_draining or _is_too_old(seat, policy, now)
     return not seat.in_flight and (is_over or is_idle)

@@ -128,19 +128,21 @@ class PeerTable:
             return self._known[1]
         fields = [_encoded(field) for field in requests.fields]
         passing_fields = [_encoded(field) for field in requests.passing_fields]
+        authority = requests.origin.authority.encode()
+        own = None if requests.own is None else (requests.own[0].encode(), len(requests.own[1][0]))
+        list_size = _list_size(requests)
         # From here on nothing raises: what is in the table, the peer gets to know.
         entries = len(self._entries)
         self._before_form = entries, self._size, self._smallest
         update = self._size_update()
         before = update + _POST + _HTTPS
-        before += self._steady(b":authority", requests.origin.authority.encode()) + _PATH
+        before += self._steady(b":authority", authority) + _PATH
         after = b"".join(self._steady(*field) for field in fields)
         after += b"".join(self._passing(*field) for field in passing_fields)
-        if requests.own is not None:
-            name, values = requests.own
-            after += self._own(name.encode(), len(values[0]))
+        if own is not None:
+            after += self._own(*own)
         lasting = len(self._entries) == entries and not update
-        form = Form(before, after, _list_size(requests), lasting)
+        form = Form(before, after, list_size, lasting)
         # What was added to the table has moved the indices of every other form.
         self._known = (requests, form) if lasting else None
         return form

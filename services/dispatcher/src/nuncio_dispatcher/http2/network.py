@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Final, Protocol, cast
 
 from nuncio_dispatcher.http2.connection import Connection
@@ -15,6 +16,10 @@ HIGH_WATER: Final = 1 << 20
 
 SHUTDOWN_WITHIN: Final = 2.0
 """Seconds for a peer to end TLS in good order."""
+MOST_ADDRESSES: Final = 4
+"""Addresses of an origin that are tried for one connection."""
+ADDRESS_WITHIN: Final = 2.0
+"""Seconds for an address, while there are others to try."""
 
 Vet = Callable[[Origin, Sequence[str]], Sequence[str]]
 """Which of an origin's addresses may be connected to."""
@@ -37,7 +42,7 @@ class Link(asyncio.Protocol):
     def __init__(self, *, turned: Callable[["Link"], None], clock: Clock) -> None:
         self._loop = asyncio.get_running_loop()
         self.connection = Connection(now=self._loop.time())
-        self.opened_at = self.written_at = self._loop.time()
+        self.opened_at = self._loop.time()
         self.is_gone = False
         self.settled = asyncio.Event()
         """Set once the peer's SETTINGS are there, or the socket is gone."""
@@ -50,11 +55,6 @@ class Link(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"Link({'gone' if self.is_gone else 'up'}, {self.connection!r})"
-
-    @property
-    def quiet_since(self) -> float:
-        """When it was last written to or read from."""
-        return max(self.written_at, self.connection.last_read)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -100,7 +100,6 @@ class Link(asyncio.Protocol):
         out = self.connection.take_output()
         if not out or self.is_gone or self._socket is None:
             return
-        self.written_at = self._loop.time()
         self._socket.write(out)
 
     def close(self) -> None:
@@ -133,22 +132,26 @@ class Dialer:
         self._vet = vet
 
     async def __call__(self, origin: Origin, make: Callable[[], Link]) -> Link:
-        """See Dial. Resolves anew each time, and connects to what it found, in that order."""
+        """See Dial. Resolves anew each time, and tries what it found, one after another."""
         addresses = await _resolve(origin)
         if self._vet is not None:
             addresses = self._vet(origin, addresses)
             if not addresses:
                 raise DialFailed(Failure.PRIVATE_ADDRESS)
         failure = Failure.CONNECT_FAILED
-        for address in addresses:
+        tried = _alternating(addresses)[:MOST_ADDRESSES]
+        for address in tried:
+            # The last one has all the time that the caller gives.
+            within = ADDRESS_WITHIN if address != tried[-1] else None
             try:
-                return await self._connect(origin, address, make)
+                async with asyncio.timeout(within):
+                    return await self._connect(origin, address, make)
             except ssl.SSLCertVerificationError:
                 failure = Failure.NOT_TRUSTED
             except ssl.SSLError as error:
                 is_alpn = error.reason == "TLSV1_ALERT_NO_APPLICATION_PROTOCOL"
                 failure = Failure.NOT_HTTP2 if is_alpn else Failure.CONNECT_FAILED
-            except OSError:
+            except OSError:  # TimeoutError is one
                 failure = Failure.CONNECT_FAILED
         raise DialFailed(failure)
 
@@ -166,6 +169,15 @@ class Dialer:
             transport.abort()
             raise DialFailed(Failure.NOT_HTTP2)
         return link
+
+
+def _alternating(addresses: Sequence[str]) -> Sequence[str]:
+    """IPv6 and IPv4 by turns, as one of them may lead nowhere. Source: RFC 8305, section 4."""
+    families: dict[bool, list[str]] = {}  # that of the first address first
+    for address in addresses:
+        families.setdefault(":" in address, []).append(address)
+    turns = zip_longest(*families.values())
+    return [address for turn in turns for address in turn if address is not None]
 
 
 async def _resolve(origin: Origin) -> Sequence[str]:

@@ -73,7 +73,7 @@ class Pool:
         """See Transport.abandon."""
         exchange.is_over = True
         exchange.fail_waiting(Failure.NOT_SENT)
-        for link in self._links:
+        for link in (*self._links, *self._leaving):
             link.connection.cancel(exchange)
             link.flush()
         _tell(exchange)
@@ -182,7 +182,8 @@ class Pool:
             # Whatever it is about these requests, others shall be sent.
             except Exception as error:  # noqa: BLE001
                 self._cannot_write(exchange, error)
-                break
+                left = min(left, link.connection.room)
+                continue
             left -= written
             if exchange.waiting and left:
                 break  # a window is full
@@ -227,7 +228,8 @@ class Pool:
             link.abort()
             raise
         if link.is_gone or link.connection.fault is not None:
-            raise DialFailed(Failure.CONNECTION_LOST)
+            self._log_end(link)
+            raise DialFailed(Failure.CONNECT_FAILED)
         self._links.append(link)
 
     def _new_link(self) -> Link:
@@ -248,7 +250,14 @@ class Pool:
             self._note_end(link)
 
     def _note_end(self, link: Link) -> None:
-        """A connection is gone: say why if the peer did, and mind if it was of no use."""
+        """A connection is gone: mind if it was of no use."""
+        self._log_end(link)
+        is_missed = link.connection.was_used or self._next_exchange() is not None
+        if is_missed and not link.connection.answered:
+            self._note_failure(Failure.CONNECTION_LOST, most=MOST_BARREN)
+
+    def _log_end(self, link: Link) -> None:
+        """Say why a connection is gone, if the peer did or broke a rule."""
         connection = link.connection
         if connection.fault is not None:
             fault = connection.fault
@@ -259,9 +268,6 @@ class Pool:
             code, debug = connection.farewell
             shown = _SHOWN.sub(b"?", debug).decode()
             log.info("http2_goaway", origin=str(self._origin), code=code, debug=shown)
-        is_missed = connection.was_used or self._next_exchange() is not None
-        if is_missed and not connection.answered:
-            self._note_failure(Failure.CONNECTION_LOST, most=MOST_BARREN)
 
     def _note_failure(self, failure: Failure, *, most: int = 1) -> None:
         """Wait before the next connection; after so many failures, rows do not wait for it."""
@@ -332,12 +338,17 @@ class Multiplex:
         self._policy = policy
         self._clock = clock
         self._pools: dict[Origin, Pool] = {}
+        self._is_closing = False
 
     def __repr__(self) -> str:
         return f"Multiplex({list(self._pools.values())})"
 
     def post(self, exchange: Exchange) -> None:
-        """See Transport.post."""
+        """See Transport.post. Once it is closing, rows fail as NOT_SENT."""
+        if self._is_closing:
+            exchange.fail_waiting(Failure.NOT_SENT)
+            asyncio.get_running_loop().call_soon(_tell, exchange)
+            return
         origin = exchange.requests.origin
         pool = self._pools.get(origin)
         if pool is None:
@@ -359,9 +370,9 @@ class Multiplex:
 
     async def aclose(self) -> None:
         """See Transport.aclose."""
-        pools = list(self._pools.values())
+        self._is_closing = True
+        await asyncio.gather(*(pool.aclose() for pool in self._pools.values()))
         self._pools.clear()
-        await asyncio.gather(*(pool.aclose() for pool in pools))
 
 
 def _seat(link: Link) -> Seat:
@@ -372,7 +383,7 @@ def _seat(link: Link) -> Seat:
         answered=connection.answered,
         is_draining=connection.is_draining,
         opened_at=link.opened_at,
-        quiet_since=link.quiet_since,
+        unused_since=connection.last_used,
     )
 
 

@@ -1,76 +1,188 @@
-"""What is kept of a stream that is more than an open request: half a body, half an answer."""
+"""The open requests of a connection, and how each of them ends.
 
-from collections.abc import Mapping
+Source: RFC 9113, section 5.
+"""
+
+import math
+from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
-from nuncio_dispatcher.http2.exchange import BODY_KEPT
-from nuncio_dispatcher.http2.frames import DEFAULT_WINDOW, Code, StreamFault
+from nuncio_dispatcher.http2 import frames
+from nuncio_dispatcher.http2.exchange import Carrier, Exchange, Failure, Reply
+from nuncio_dispatcher.http2.frames import Code, ConnectionFault
+from nuncio_dispatcher.http2.halves import HalfRead, HalfWritten
 
-
-class HalfWritten:
-    """A request whose body is not wholly written: the windows or the frame size did not let it."""
-
-    __slots__ = ("begun_at", "body", "sent", "window")
-
-    def __init__(self, body: bytes, *, window: int, begun_at: datetime) -> None:
-        self.begun_at = begun_at
-        self.body = body
-        self.sent = 0
-        self.window = window  # of the stream; may be negative after a change of SETTINGS
-
-    def next_piece(self, *, window: int, largest: int) -> bytes:
-        """What may be written now, given the connection's window; counts as written."""
-        size = max(0, min(window, self.window, largest))
-        piece = self.body[self.sent : self.sent + size]
-        self.sent += len(piece)
-        self.window -= len(piece)
-        return piece
-
-    def is_whole(self) -> bool:
-        """Whether nothing is left to write."""
-        return self.sent == len(self.body)
+MOST_STREAMS: Final = 1_000
+"""Streams used at once, however many the peer allows."""
+MOST_CUT: Final = 4 * MOST_STREAMS
+"""Streams that we reset last, whose late frames are passed over."""
 
 
-class HalfRead:
-    """An answer whose status is known, and of which more will come."""
+class Streams:
+    """The rows that were written and have not ended, by stream: each leaves once.
 
-    __slots__ = ("body", "headers", "length", "size", "status", "window")
+    open: exchange, row, and when to give up, in the order in which they were opened. Writing and
+    reading enter and take out the common ones by themselves. answered: how many requests got an
+    answer.
+    """
 
-    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
-        """Raises StreamFault for a content-length that is none."""
-        self.status = status
-        self.headers = headers
-        self.length = _content_length(headers)
-        self.size = 0
-        self.window = DEFAULT_WINDOW  # never updated: it is larger than what we read
-        self.body = b""
+    __slots__ = (
+        "_carrier",
+        "_next_due",
+        "_out",
+        "_touched",
+        "answered",
+        "cut",
+        "half_read",
+        "half_written",
+        "next_stream",
+        "open",
+    )
 
-    def add(self, data: bytes, *, framed: int) -> bool:
-        """Take a piece of the body. False: that is as much as we read.
+    def __init__(self, carrier: Carrier, out: list[bytes]) -> None:
+        """carrier: what answers are said to come by. out: takes the frames that tell of ends."""
+        self.open: dict[int, tuple[Exchange, int, float]] = {}
+        self.next_stream = 1
+        self.half_written: dict[int, HalfWritten] = {}
+        self.half_read: dict[int, HalfRead] = {}
+        self.cut: dict[int, None] = {}
+        self.answered = 0
+        self._touched: dict[Exchange, None] = {}
+        self._next_due = math.inf  # nothing is due earlier; what was due then may have ended
+        self._carrier = carrier
+        self._out = out
 
-        framed: its length with padding, as flow control counts it. Raises StreamFault when it is
-        more than the stream's window lets through, or than content-length says.
-        """
-        self.window -= framed
-        if self.window < 0:
-            raise StreamFault(Code.FLOW_CONTROL_ERROR, "DATA stays within the window")
-        self.size += len(data)
-        if self.length is not None and self.size > self.length:
-            raise StreamFault(Code.PROTOCOL_ERROR, "a body is as long as content-length says")
-        if len(self.body) < BODY_KEPT:
-            self.body += data[: BODY_KEPT - len(self.body)]
-        return self.size <= BODY_KEPT
+    def __repr__(self) -> str:
+        return f"Streams(open={len(self.open)}, answered={self.answered})"
 
-    def end(self) -> None:
-        """The body is whole. Raises StreamFault when it is less than content-length says."""
-        if self.length is not None and self.size != self.length:
-            raise StreamFault(Code.PROTOCOL_ERROR, "a body is as long as content-length says")
+    @property
+    def left(self) -> int:
+        """How many numbers of streams the connection has not used."""
+        return (frames.LAST_STREAM - self.next_stream) // 2 + 1
 
+    def is_open(self, stream: int) -> bool:
+        """Whether a frame belongs to an open request. False: it is late, and passed over."""
+        if stream in self.open:
+            return True
+        self.check_used(stream)
+        if stream not in self.cut:
+            raise ConnectionFault(Code.STREAM_CLOSED, "nothing follows the end of a stream")
+        return False
 
-def _content_length(headers: Mapping[str, str]) -> int | None:
-    value = headers.get("content-length")
-    if value is None:
-        return None
-    if not value.isascii() or not value.isdigit() or len(value) > len(str(2**63)):
-        raise StreamFault(Code.PROTOCOL_ERROR, "content-length is a number")
-    return int(value)
+    def check_used(self, stream: int) -> None:
+        """Raises ConnectionFault for a stream that we have never opened."""
+        if stream % 2 == 0 or stream >= self.next_stream:
+            raise ConnectionFault(Code.PROTOCOL_ERROR, "a stream is opened before it is used")
+
+    def touch(self, exchange: Exchange) -> None:
+        """Rows of it have ended, or wait again."""
+        self._touched[exchange] = None
+
+    def take_touched(self) -> Collection[Exchange]:
+        """The exchanges of which rows have ended, or wait again, since the last call."""
+        if not self._touched:
+            return ()
+        touched, self._touched = self._touched, {}
+        return touched
+
+    # --- time ------------------------------------------------------------------------------------
+
+    @property
+    def next_due(self) -> float | None:
+        """When `end_overdue` may have something to do."""
+        return self._next_due if self.open else None
+
+    def expect(self, due: float) -> None:
+        """Rows are being written that are due then."""
+        self._next_due = min(self._next_due, due)
+
+    def end_overdue(self, now: float) -> None:
+        """End the requests that have waited too long for their answers."""
+        if now < self._next_due:
+            return
+        for stream in [stream for stream, (_, _, due) in self.open.items() if due <= now]:
+            self.give_up(stream)
+        self._next_due = min((due for _, _, due in self.open.values()), default=math.inf)
+
+    # --- ends ------------------------------------------------------------------------------------
+
+    def answer(self, stream: int, status: int, half: HalfRead | None) -> None:
+        """A request has its answer. half: what was read of it; needed for all but 2xx."""
+        half_written = self.half_written.get(stream)
+        exchange, row = self._take(stream)
+        if half_written is not None:
+            exchange.written_at[row] = half_written.begun_at
+            self.tell_reset(stream, Code.CANCEL)
+        self.answered += 1
+        if 200 <= status < 300:
+            exchange.statuses[row] = status
+            exchange.accepted += 1
+            exchange.open -= 1
+        else:
+            assert half is not None, "what is no 2xx was read"
+            exchange.reply(row, Reply(status, half.headers, half.body, self._carrier))
+
+    def fail(self, stream: int, failure: Failure) -> None:
+        """A request ends without an answer; an answer whose status is known is one."""
+        half = self.half_read.get(stream)
+        if half is not None:
+            self.answer(stream, half.status, half)
+        else:
+            exchange, row = self._take(stream)
+            exchange.fail(row, failure)
+
+    def refuse(self, stream: int) -> None:
+        """The peer says that it did not look at a request: an answer that has begun says more."""
+        if stream in self.half_read:
+            self.fail(stream, Failure.REFUSED_STREAM)
+        else:
+            exchange, row = self._take(stream)
+            exchange.refuse(row)
+
+    def break_off(self, stream: int, code: Code) -> None:
+        """What came on a stream breaks a rule: nothing of it counts."""
+        self.tell_reset(stream, code)
+        if stream in self.open:
+            exchange, row = self._take(stream)
+            exchange.fail(row, Failure.BAD_ANSWER)
+
+    def give_up(self, stream: int) -> None:
+        """Wait no longer for an answer, or for its end."""
+        self.tell_reset(stream, Code.CANCEL)
+        self.fail(stream, Failure.NO_ANSWER)
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Give up all of an exchange."""
+        for stream in [stream for stream, (of, _, _) in self.open.items() if of is exchange]:
+            self.give_up(stream)
+
+    def lose(self) -> None:
+        """There is no peer any more: all ends; what was not wholly written waits again."""
+        for stream in list(self.open):
+            if stream in self.half_written:
+                self.refuse(stream)
+            else:
+                self.fail(stream, Failure.CONNECTION_LOST)
+
+    def written(self, stream: int, at: datetime) -> None:
+        """The body of a request that was half written is whole."""
+        del self.half_written[stream]
+        exchange, row, _ = self.open[stream]
+        exchange.written_at[row] = at
+
+    def tell_reset(self, stream: int, code: Code) -> None:
+        """Tell the peer that we want no more of a stream; what still comes is passed over."""
+        if stream in self.cut:
+            return
+        self._out.append(frames.rst_stream(stream, code))
+        self.cut[stream] = None
+        if len(self.cut) > MOST_CUT:
+            del self.cut[next(iter(self.cut))]
+
+    def _take(self, stream: int) -> tuple[Exchange, int]:
+        self.half_read.pop(stream, None)
+        self.half_written.pop(stream, None)
+        exchange, row, _ = self.open.pop(stream)
+        self._touched[exchange] = None
+        return exchange, row
