@@ -3,7 +3,7 @@
 import pytest
 from hyperframe.frame import DataFrame, HeadersFrame
 
-from nuncio_dispatcher.http2.exchange import Failure, Field
+from nuncio_dispatcher.http2.exchange import Exchange, Failure, Field
 from tests.unit.dispatcher.http2.peer import Peer, code_of, knowing, outcome, started
 
 PROTOCOL_ERROR = 0x1
@@ -227,3 +227,29 @@ def test_the_answer_of_one_request_may_go_on_while_others_end() -> None:
     assert peer.connection.in_flight == 1
     peer.data(3, b"trouble", ends=True)
     assert of.replies[1].body == b"trouble"
+
+
+def test_bodies_of_accepted_answers_are_measured_apart() -> None:
+    peer, of = knowing_two()
+    peer.answer(3, 5, ends=False)
+    peer.data(3, b"x" * 10_000)
+    peer.data(5, b"y" * 10_000, ends=True)
+    assert of.accepted == 2
+    peer.data(3, b"x" * 10_000)  # more than we read
+    assert of.accepted == 3
+    assert peer.resets() == [(3, 0x8)]
+
+
+def test_a_status_of_200_counts_when_the_connection_is_lost_before_its_body() -> None:
+    peer, of = knowing_two()
+    peer.answer(3, 5, ends=False)
+    peer.connection.lose()
+    assert of.accepted == 3
+
+
+def knowing_two() -> tuple[Peer, Exchange]:
+    """A peer whose first answer is read, so that the next ones need only a glance."""
+    peer, of = started(3)
+    peer.answer(1)
+    peer.frames()
+    return peer, of

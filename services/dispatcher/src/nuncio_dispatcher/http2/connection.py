@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 from nuncio_dispatcher.http2 import frames
 from nuncio_dispatcher.http2.exchange import Exchange, Failure
 from nuncio_dispatcher.http2.frames import (
+    DATA,
     END_HEADERS,
     END_STREAM,
     HEAD,
@@ -23,7 +24,7 @@ from nuncio_dispatcher.http2.frames import (
     ConnectionFault,
     StreamFault,
 )
-from nuncio_dispatcher.http2.halves import HalfBlock, HalfRead
+from nuncio_dispatcher.http2.halves import GLANCED, HalfBlock, HalfRead
 from nuncio_dispatcher.http2.headers import (
     LARGEST_LIST,
     OK,
@@ -173,7 +174,7 @@ class Connection:
             self._writer.go_on(at)
 
     def _read(self, data: bytes) -> None:
-        """The loop over frames: answers that are one frame and a 200 end here, others go on."""
+        """The loop over frames: a 200, in one frame or two, ends here; all else goes on."""
         if self._rest:
             data = self._rest + data
         start, end = 0, len(data)
@@ -192,23 +193,36 @@ class Connection:
                 break
             if (
                 kind == HEADERS
-                and flags == _WHOLE_ANSWER
+                and flags | END_STREAM == _WHOLE_ANSWER
                 and self._uses_no_table
                 and size
                 and data[payload] == OK
                 and stream in opened
-                and not (half_read or half_written or self._block)
+                and stream not in half_read
+                and not (half_written or self._block)
             ):
-                exchange, row, _ = opened.pop(stream)
-                exchange.statuses[row] = 200
-                exchange.accepted += 1
-                exchange.open -= 1
-                streams.answered += 1
-                if exchange is not last:
-                    streams.touch(exchange)
-                    last = exchange
+                if flags == END_HEADERS:
+                    half_read[stream] = GLANCED
+                    continue
+            elif (
+                kind == DATA
+                and flags == END_STREAM
+                and half_read.get(stream) is GLANCED
+                and not (half_written or self._block)
+            ):
+                del half_read[stream]
+                self._count_unread(size)
             else:
                 self._take_frame(kind, flags, stream & frames.STREAM_BITS, data[payload:start])
+                continue
+            exchange, row, _ = opened.pop(stream)
+            exchange.statuses[row] = 200
+            exchange.accepted += 1
+            exchange.open -= 1
+            streams.answered += 1
+            if exchange is not last:
+                streams.touch(exchange)
+                last = exchange
         self._rest = data[start:]
 
     def _take_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
@@ -235,17 +249,23 @@ class Connection:
         if self._fruitless > MOST_FRUITLESS:
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "frames bring answers")
 
-    def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
-        self._unread_window -= len(payload)
+    def _count_unread(self, size: int) -> None:
+        """DATA has come: give the peer credit again before it runs out."""
+        self._unread_window -= size
         if self._unread_window < OUR_WINDOW // 2:
             self._out.append(frames.window_update(0, OUR_WINDOW - self._unread_window))
             self._unread_window = OUR_WINDOW
-        data = frames.unpadded(payload, flags, kind=frames.DATA)
+
+    def _take_data(self, flags: int, stream: int, payload: bytes) -> None:
+        self._count_unread(len(payload))
+        data = frames.unpadded(payload, flags, kind=DATA)
         if not self._streams.is_open(stream):
             return
         half = self._streams.half_read.get(stream)
         if half is None:
             raise StreamFault(Code.PROTOCOL_ERROR, "DATA comes after HEADERS")
+        if half is GLANCED:
+            half = self._streams.half_read[stream] = HalfRead(half.status, {})
         goes_on = half.add(data, framed=len(payload))
         if flags & END_STREAM:
             half.end()

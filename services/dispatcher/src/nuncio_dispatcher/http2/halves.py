@@ -36,6 +36,15 @@ class HalfWritten:
         return self.sent == len(self.body)
 
 
+def _content_length(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("content-length")
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or len(value) > len(str(2**63)):
+        raise StreamFault(Code.PROTOCOL_ERROR, "content-length is a number")
+    return int(value)
+
+
 class HalfRead:
     """An answer whose status is known, and of which more will come."""
 
@@ -72,6 +81,10 @@ class HalfRead:
             raise StreamFault(Code.PROTOCOL_ERROR, "a body is as long as content-length says")
 
 
+GLANCED: Final = HalfRead(200, {})
+"""Stands for every answer whose block opens with a 200, until more than one DATA frame comes."""
+
+
 class HalfBlock:
     """A header block of which CONTINUATION frames are still to come."""
 
@@ -91,12 +104,3 @@ class HalfBlock:
         self.frames += 1
         if self.size > LARGEST_BLOCK or self.frames > MOST_CONTINUATIONS:
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "a header block has an end")
-
-
-def _content_length(headers: Mapping[str, str]) -> int | None:
-    value = headers.get("content-length")
-    if value is None:
-        return None
-    if not value.isascii() or not value.isdigit() or len(value) > len(str(2**63)):
-        raise StreamFault(Code.PROTOCOL_ERROR, "content-length is a number")
-    return int(value)
