@@ -233,8 +233,10 @@ def test_bodies_of_accepted_answers_are_measured_apart() -> None:
     peer, of = knowing_two()
     peer.answer(3, 5, ends=False)
     peer.data(3, b"x" * 10_000)
-    peer.data(5, b"y" * 10_000, ends=True)
+    peer.data(5, b"y" * 10_000)
+    peer.data(5, ends=True)
     assert of.accepted == 2
+    assert not peer.resets()
     peer.data(3, b"x" * 10_000)  # more than we read
     assert of.accepted == 3
     assert peer.resets() == [(3, 0x8)]
