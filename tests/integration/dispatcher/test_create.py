@@ -71,6 +71,12 @@ async def test_a_new_dispatch_is_announced_once(desk: Desk) -> None:
     assert desk.told == [dispatch.dispatch_id]
 
 
+async def test_a_test_is_stored_as_one(desk: Desk) -> None:
+    dispatch, _ = await desk.create(replace(ORDER, test=True))
+    other, _ = await desk.create(replace(ORDER, client_ref="second"))
+    assert (dispatch.test, other.test) == (True, False)
+
+
 async def test_an_expression_is_cut_into_shards_and_named_installations_are_not(
     desk: Desk,
 ) -> None:

@@ -10,12 +10,14 @@ from nuncio.dispatcher.v1 import dispatch_pb2, message_pb2
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.targeting.v1 import audience_pb2, targeting_service_pb2
 from nuncio_dispatcher.api import convert
+from nuncio_dispatcher.clients.feedback import outcome_page
 from nuncio_dispatcher.clients.targeting import resolved_from
 from nuncio_dispatcher.domain.books import Books, Entry, Outcome
 from nuncio_dispatcher.domain.commands import Refused
 from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy
 from nuncio_dispatcher.domain.errors import DispatchNotFound, UpstreamFault
 from nuncio_dispatcher.domain.model import Message, Platform, Priority, Provider, WebPushToken
+from nuncio_dispatcher.domain.pages import Outcomes, OutcomesOf, Rows
 from nuncio_runtime.errors import InvalidField, ServiceError
 from nuncio_runtime.paging import PageTokenMismatch
 from tests.unit.dispatcher.builders import installation_ids
@@ -45,6 +47,25 @@ def test_zero_is_not_the_same_as_left_out() -> None:
     wanted.message.time_to_live.FromTimedelta(timedelta(0))
     message = convert.order_from(wanted).message
     assert (message.badge, message.time_to_live) == (0, timedelta(0))
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_a_test_is_ordered_and_reported_as_one(test: bool) -> None:
+    wanted = request(title="t")
+    wanted.test = test
+    assert convert.order_from(wanted).test is test
+    page = Outcomes(
+        of=OutcomesOf(UUID(int=1), "shop", "", test),
+        shard_no=1,
+        number=1,
+        rows=Rows(),
+        verdicts=b"",
+        reasons=(),
+        reason_names=(),
+        sent_at=(),
+        dead_since=(),
+    )
+    assert outcome_page(page).test is test
 
 
 def test_equal_orders_have_equal_digests_whatever_the_order_of_their_data() -> None:

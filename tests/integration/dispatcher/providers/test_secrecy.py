@@ -1,4 +1,4 @@
-"""Nothing that a lane or the libraries below it log holds a token."""
+"""Nothing that a lane or the libraries below it log holds a token or what was sent."""
 
 import logging
 
@@ -18,7 +18,7 @@ from tests.integration.dispatcher.providers.sending import (
 
 
 @pytest.mark.parametrize("provider", [ProviderName.APNS, ProviderName.FCM, ProviderName.WEBPUSH])
-async def test_tokens_are_not_logged_at_any_level(
+async def test_tokens_and_messages_are_not_logged_at_any_level(
     simulator: Simulator,
     apns: Lane,
     fcm: Lane,
@@ -34,6 +34,8 @@ async def test_tokens_are_not_logged_at_any_level(
     with caplog.at_level(logging.DEBUG):
         await lane[provider].send(MESSAGE, page, expires_at=soon())
     written = caplog.text + "".join(capsys.readouterr()) + repr(page) + repr(lane[provider])
+    assert "unlisted_answer" in written
+    assert MESSAGE.title not in written
     for token in page.tokens:
         secret = token.reveal()
         assert secret not in written
