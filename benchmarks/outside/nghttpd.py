@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from benchmarks.outside.identity import Identity
 from nuncio_cli.errors import CliError
@@ -82,13 +82,3 @@ def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         sleep(0.02)
     raise TimeoutError
-
-
-def await_line(output: IO[bytes] | None, word: bytes) -> bytes:
-    """Read lines until one has the word; returns it. Raises EOFError when none has."""
-    assert output is not None, "the process was started with a pipe"
-    for line in output:
-        if word in line:
-            return line
-    message = f"ended before it said {word.decode()!r}"
-    raise EOFError(message)

@@ -12,7 +12,8 @@ from string import Template
 from typing import Final
 
 from benchmarks.outside.identity import Identity
-from benchmarks.outside.nghttpd import await_line, ended, free_port
+from benchmarks.outside.nghttpd import ended, free_port
+from tests.conformance.waiting import await_line
 
 NGINX_INSTALL: Final = "apt-get install nginx-light"
 RETIRES_AFTER: Final = 500

@@ -14,9 +14,10 @@ from typing import Final
 import httpx
 
 from benchmarks.outside.identity import Identity
-from benchmarks.outside.nghttpd import INSTALL, await_line, ended, is_installed, run_nghttpd
+from benchmarks.outside.nghttpd import INSTALL, ended, is_installed, run_nghttpd
 from nuncio_dispatcher.http2.exchange import Origin
 from tests.conformance.nginx import NGINX_INSTALL, nginx_paths, nginx_received, run_nginx
+from tests.conformance.waiting import await_line
 
 PROGRAMS: Final = Path(__file__).parent / "programs"
 LARGE: Final = 200_000

@@ -10,8 +10,8 @@ from uuid import UUID
 from nuncio_dispatcher.domain.dispatch import ALL_KEYS, Audience, KeyRange, Work
 from nuncio_dispatcher.domain.errors import UpstreamUnavailable
 from nuncio_dispatcher.domain.model import (
-    Address,
     Answers,
+    Destination,
     Environment,
     Message,
     Provider,
@@ -119,7 +119,7 @@ class ScriptedLanes:
     def lane(self, _app_id: str, _provider: Provider, _environment: Environment) -> "ScriptedLanes":
         return self
 
-    def check(self, message: Message, *, to: Address | None = None) -> None:
+    def check(self, message: Message, *, to: Destination | None = None) -> None:
         pass
 
     async def send(

@@ -16,9 +16,9 @@ from nuncio_dispatcher.api.direct import direct_answer_to, direct_order_from
 from nuncio_dispatcher.domain.direct import Direct, DirectAnswer, DirectOrder
 from nuncio_dispatcher.domain.errors import CredentialUnusable, MessageInvalid
 from nuncio_dispatcher.domain.model import (
-    Address,
     Answers,
     ApnsChannel,
+    Destination,
     Environment,
     FcmCondition,
     FcmInstallation,
@@ -37,7 +37,7 @@ from nuncio_runtime.errors import FieldViolation, InvalidField
 from tests.unit.dispatcher.builders import HOUR, NOW, answers
 
 REQUEST = UUID(int=7)
-DEVICE = Address(provider=Provider.APNS, token=PushToken("00ff"))
+DEVICE = Destination(provider=Provider.APNS, token=PushToken("00ff"))
 
 
 @dataclass
@@ -47,7 +47,7 @@ class OneLane:
     given: Answers
     refusal: MessageInvalid | None = None
     asked: list[object] = field(default_factory=list)
-    checked: list[tuple[Message, Address | None]] = field(default_factory=list)
+    checked: list[tuple[Message, Destination | None]] = field(default_factory=list)
     sent: list[tuple[Message, TargetColumns, datetime]] = field(default_factory=list)
     silent: bool = False
     name: str = "one"
@@ -56,7 +56,7 @@ class OneLane:
         self.asked = [app_id, provider, environment]
         return self
 
-    def check(self, message: Message, *, to: Address | None = None) -> None:
+    def check(self, message: Message, *, to: Destination | None = None) -> None:
         self.checked.append((message, to))
         if self.refusal:
             raise self.refusal
@@ -82,11 +82,14 @@ class OneLane:
 
 
 def order(
-    address: Address = DEVICE, *, message: Message | None = None, request_id: UUID | None = REQUEST
+    address: Destination = DEVICE,
+    *,
+    message: Message | None = None,
+    request_id: UUID | None = REQUEST,
 ) -> DirectOrder:
     return DirectOrder(
         app_id="shop",
-        address=address,
+        destination=address,
         message=message or Message(title="t"),
         request_id=request_id,
     )
@@ -99,7 +102,7 @@ async def send(lane: OneLane, wanted: DirectOrder) -> DirectAnswer:
 async def test_the_answer_is_that_of_the_one_attempt() -> None:
     given = answers(Verdict.TOKEN_DEAD, reasons=["Unregistered"], retry_after=HOUR)
     lane = OneLane(given)
-    sandboxed = Address(
+    sandboxed = Destination(
         provider=Provider.APNS, token=PushToken("00ff"), environment=Environment.SANDBOX, platform=5
     )
     answer = await send(lane, order(sandboxed))
@@ -198,7 +201,7 @@ async def test_an_app_without_a_credential_is_told_so(cause: str) -> None:
 )
 async def test_a_condition_names_one_to_five_topics(condition: str, *, is_right: bool) -> None:
     lane = OneLane(answers(Verdict.ACCEPTED))
-    wanted = order(Address(provider=Provider.FCM, token=FcmCondition(condition)))
+    wanted = order(Destination(provider=Provider.FCM, token=FcmCondition(condition)))
     if is_right:
         await send(lane, wanted)
         return
@@ -213,33 +216,33 @@ async def test_a_condition_names_one_to_five_topics(condition: str, *, is_right:
         (pb.Destination(apns=pb.ApnsDestination(token="00ff")), DEVICE),
         (
             pb.Destination(apns=pb.ApnsDestination(channel_id="c=", environment=SANDBOX)),
-            Address(
+            Destination(
                 provider=Provider.APNS, token=ApnsChannel("c="), environment=Environment.SANDBOX
             ),
         ),
         (
             pb.Destination(fcm=pb.FcmDestination(token="a:b", platform=ANDROID)),
-            Address(
+            Destination(
                 provider=Provider.FCM, token=PushToken("a:b"), platform=Platform.ANDROID
             ),
         ),
         (
             pb.Destination(fcm=pb.FcmDestination(fid="f")),
-            Address(provider=Provider.FCM, token=FcmInstallation("f")),
+            Destination(provider=Provider.FCM, token=FcmInstallation("f")),
         ),
         (
             pb.Destination(fcm=pb.FcmDestination(topic="news")),
-            Address(provider=Provider.FCM, token=FcmTopic("news")),
+            Destination(provider=Provider.FCM, token=FcmTopic("news")),
         ),
         (
             pb.Destination(fcm=pb.FcmDestination(condition="'a' in topics")),
-            Address(provider=Provider.FCM, token=FcmCondition("'a' in topics")),
+            Destination(provider=Provider.FCM, token=FcmCondition("'a' in topics")),
         ),
     ],
     ids=["token", "channel", "fcm token", "fid", "topic", "condition"],
 )  # fmt: skip
 def test_each_destination_becomes_its_kind_of_address(
-    destination: pb.Destination, address: Address
+    destination: pb.Destination, address: Destination
 ) -> None:
     request = pb.SendDirectRequest(
         app_id="shop", message=message_pb2.Message(title="t"), destination=destination
@@ -255,13 +258,13 @@ def test_a_subscription_keeps_its_keys() -> None:
         request_id=str(REQUEST), destination=pb.Destination(web_push=web_push)
     )
     found = direct_order_from(request)
-    token = found.address.token
+    token = found.destination.token
     assert isinstance(token, WebPushToken)
     assert (token.reveal(), token.p256dh, token.auth, token.vapid_key_id) == (
         "https://p", b"\x04" * 65, b"a" * 16, "k",
     )  # fmt: skip
-    assert (found.request_id, found.address.provider) == (REQUEST, Provider.WEB_PUSH)
-    assert found.address.platform == Platform.WEB
+    assert (found.request_id, found.destination.provider) == (REQUEST, Provider.WEB_PUSH)
+    assert found.destination.platform == Platform.WEB
 
 
 def test_an_answer_says_what_the_provider_said_and_no_more() -> None:
@@ -281,5 +284,5 @@ def test_an_answer_says_what_the_provider_said_and_no_more() -> None:
 
 
 def test_no_address_is_shown() -> None:
-    shown = repr(order(Address(provider=Provider.FCM, token=FcmTopic("secret-topic"))))
+    shown = repr(order(Destination(provider=Provider.FCM, token=FcmTopic("secret-topic"))))
     assert "secret" not in shown

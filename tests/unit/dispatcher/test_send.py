@@ -8,8 +8,8 @@ import pytest
 
 from nuncio_dispatcher.domain.dispatch import Audience
 from nuncio_dispatcher.domain.model import (
-    Address,
     Answers,
+    Destination,
     Environment,
     Message,
     Provider,
@@ -71,7 +71,7 @@ class EchoLanes:
         key = (app_id, provider, environment)
         return self.made.setdefault(key, EchoLane(f"{provider.name}/{environment.name}"))
 
-    def check(self, message: Message, *, to: Address | None = None) -> None:
+    def check(self, message: Message, *, to: Destination | None = None) -> None:
         pass
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nuncio_dispatcher.domain.model import Address, FcmTopic, Message, Provider, PushToken
+from nuncio_dispatcher.domain.model import Destination, FcmTopic, Message, Provider, PushToken
 from nuncio_dispatcher.domain.overrides import (
     ApnsOverrides,
     FcmOverrides,
@@ -11,10 +11,10 @@ from nuncio_dispatcher.domain.overrides import (
 )
 from nuncio_dispatcher.providers.checks import violations
 
-APNS = Address(provider=Provider.APNS, token=PushToken("00ff"))
-FCM = Address(provider=Provider.FCM, token=PushToken("a:b"))
-TOPIC = Address(provider=Provider.FCM, token=FcmTopic("news"))
-WEB_PUSH = Address(provider=Provider.WEB_PUSH, token=PushToken("https://push.example/1"))
+APNS = Destination(provider=Provider.APNS, token=PushToken("00ff"))
+FCM = Destination(provider=Provider.FCM, token=PushToken("a:b"))
+TOPIC = Destination(provider=Provider.FCM, token=FcmTopic("news"))
+WEB_PUSH = Destination(provider=Provider.WEB_PUSH, token=PushToken("https://push.example/1"))
 
 
 def test_without_an_address_every_provider_has_its_say() -> None:
@@ -26,7 +26,7 @@ def test_without_an_address_every_provider_has_its_say() -> None:
 @pytest.mark.parametrize(
     ("to", "provider"), [(APNS, "APNs"), (FCM, "FCM"), (TOPIC, "FCM"), (WEB_PUSH, "Web")]
 )
-def test_with_an_address_only_its_own_provider_has(to: Address, provider: str) -> None:
+def test_with_an_address_only_its_own_provider_has(to: Destination, provider: str) -> None:
     (found,) = violations(Message(title="t", body="x" * 5_000), to=to)
     assert found.rule.split()[3] == provider
 
@@ -44,7 +44,7 @@ def test_one_providers_overrides_are_nothing_to_another() -> None:
 
 
 @pytest.mark.parametrize("to", [None, APNS, FCM, WEB_PUSH])
-def test_a_message_that_says_nothing_is_refused(to: Address | None) -> None:
+def test_a_message_that_says_nothing_is_refused(to: Destination | None) -> None:
     (found,) = violations(Message(collapse_key="c", category="c", thread="t"), to=to)
     assert found.field == "message"
 

@@ -64,7 +64,8 @@ def _audience(audience: audience_pb2.Audience) -> Audience:
     )
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
+def timestamp_to(moment: datetime | None) -> Timestamp | None:
+    """A moment as the contract has it; None where there is none."""
     if moment is None:
         return None
     timestamp = Timestamp()
@@ -84,10 +85,10 @@ def dispatch_to(dispatch: Dispatch) -> dispatch_pb2.Dispatch:
         failure=dispatch.failure,
         test=dispatch.test,
         delivery_policy=dispatch_pb2.DeliveryPolicy.ValueType(dispatch.delivery),
-        create_time=_timestamp(dispatch.created_at),
-        start_time=_timestamp(dispatch.started_at),
-        finish_time=_timestamp(dispatch.finished_at),
-        expire_time=_timestamp(dispatch.expires_at),
+        create_time=timestamp_to(dispatch.created_at),
+        start_time=timestamp_to(dispatch.started_at),
+        finish_time=timestamp_to(dispatch.finished_at),
+        expire_time=timestamp_to(dispatch.expires_at),
         books=books_to(dispatch.books),
     )
 

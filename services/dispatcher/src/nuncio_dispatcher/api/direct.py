@@ -7,8 +7,8 @@ from nuncio.feedback.v1 import outcome_pb2
 from nuncio_dispatcher.api.messages import message_from
 from nuncio_dispatcher.domain.direct import DirectAnswer, DirectOrder
 from nuncio_dispatcher.domain.model import (
-    Address,
     ApnsChannel,
+    Destination,
     Environment,
     FcmCondition,
     FcmInstallation,
@@ -25,7 +25,7 @@ def direct_order_from(request: pb.SendDirectRequest) -> DirectOrder:
     return DirectOrder(
         app_id=request.app_id,
         request_id=UUID(request.request_id) if request.request_id else None,
-        address=_address(request.destination),
+        destination=_destination(request.destination),
         message=message_from(request.message),
     )
 
@@ -44,20 +44,22 @@ def direct_answer_to(answer: DirectAnswer) -> pb.SendDirectResponse:
     return response
 
 
-def _address(destination: pb.Destination) -> Address:
+def _destination(destination: pb.Destination) -> Destination:
     match destination.WhichOneof("provider"):
         case "apns":
             return _apns(destination.apns)
         case "fcm":
             token = _fcm_token(destination.fcm)
-            return Address(provider=Provider.FCM, token=token, platform=destination.fcm.platform)
+            return Destination(
+                provider=Provider.FCM, token=token, platform=destination.fcm.platform
+            )
         case _:
             return _web_push(destination.web_push)
 
 
-def _apns(apns: pb.ApnsDestination) -> Address:
+def _apns(apns: pb.ApnsDestination) -> Destination:
     is_channel = apns.WhichOneof("address") == "channel_id"
-    return Address(
+    return Destination(
         provider=Provider.APNS,
         token=ApnsChannel(apns.channel_id) if is_channel else PushToken(apns.token),
         environment=Environment(apns.environment or Environment.PRODUCTION),
@@ -76,11 +78,11 @@ def _fcm_token(fcm: pb.FcmDestination) -> PushToken:
             return PushToken(fcm.token)
 
 
-def _web_push(web_push: pb.WebPushDestination) -> Address:
+def _web_push(web_push: pb.WebPushDestination) -> Destination:
     token = WebPushToken(
         web_push.endpoint,
         p256dh=web_push.p256dh,
         auth=web_push.auth,
         vapid_key_id=web_push.vapid_key_id,
     )
-    return Address(provider=Provider.WEB_PUSH, token=token, platform=Platform.WEB)
+    return Destination(provider=Provider.WEB_PUSH, token=token, platform=Platform.WEB)

@@ -1,12 +1,9 @@
 """The messages about lanes and credentials to the domain and back."""
 
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from nuncio.common.v1 import provider_pb2
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import lane_pb2
+from nuncio_dispatcher.api.convert import timestamp_to
 from nuncio_dispatcher.domain.lane_status import (
     CredentialCheck,
     CredentialFacts,
@@ -46,8 +43,8 @@ def lane_to(lane: LaneStatus) -> lane_pb2.Lane:
         state=lane_pb2.LaneState.ValueType(condition.state),
         reason=condition.reason,
         part=condition.part,
-        since_time=_timestamp(condition.since),
-        next_probe_time=_timestamp(condition.next_probe_at),
+        since_time=timestamp_to(condition.since),
+        next_probe_time=timestamp_to(condition.next_probe_at),
         connections=traffic.connections,
         in_flight=traffic.in_flight,
         waiting=traffic.waiting,
@@ -99,17 +96,9 @@ def _credential(facts: CredentialFacts | None) -> lane_pb2.LaneCredential | None
         team_id=facts.team_id,
         project_id=facts.project_id,
         topic=facts.topic,
-        not_after_time=_timestamp(facts.not_after),
-        load_time=_timestamp(facts.loaded_at),
+        not_after_time=timestamp_to(facts.not_after),
+        load_time=timestamp_to(facts.loaded_at),
     )
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
 
 
 def _filter(request: pb.ListLanesRequest) -> bytes:

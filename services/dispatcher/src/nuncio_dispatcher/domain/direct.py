@@ -1,4 +1,4 @@
-"""Sends one message to one address, past the registry: one attempt, of which nothing is kept."""
+"""Sends one message past the registry: one attempt, of which nothing is kept."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ import structlog
 from nuncio_dispatcher.domain.dispatch import SHORTEST_LIFE
 from nuncio_dispatcher.domain.errors import CredentialUnusable
 from nuncio_dispatcher.domain.model import (
-    Address,
     Answers,
+    Destination,
     FcmCondition,
     Message,
     TargetColumns,
@@ -39,7 +39,7 @@ class DirectOrder:
     """One message as the caller wants it sent. request_id: None leaves it to us."""
 
     app_id: str
-    address: Address
+    destination: Destination
     message: Message
     request_id: UUID | None = None
 
@@ -68,12 +68,14 @@ class Direct:
         within: seconds that the caller waits; None: as long as the lane takes. Before they are
         over, what was written is UNKNOWN and what was not is RETRY, so that the caller learns it.
         """
-        address = order.address
-        _check_condition(address)
-        self._lanes.check(order.message, to=address)
+        destination = order.destination
+        _check_condition(destination)
+        self._lanes.check(order.message, to=destination)
         request_id = order.request_id or uuid4()
-        lane = self._lanes.lane(order.app_id, address.provider, address.environment)
-        row = TargetColumns(ids=[request_id], tokens=[address.token], platforms=[address.platform])
+        lane = self._lanes.lane(order.app_id, destination.provider, destination.environment)
+        row = TargetColumns(
+            ids=[request_id], tokens=[destination.token], platforms=[destination.platform]
+        )
         now = self._clock.now()
         expires_at = now + max(order.message.longest_life(now), SHORTEST_LIFE)
         with _stopping(within) as stop:
@@ -106,10 +108,10 @@ def _stopping(within: float | None) -> Iterator[asyncio.Event]:
         timer.cancel()
 
 
-def _check_condition(address: Address) -> None:
-    if not isinstance(address.token, FcmCondition):
+def _check_condition(destination: Destination) -> None:
+    if not isinstance(destination.token, FcmCondition):
         return
-    topics = address.token.reveal().count(" in topics")
+    topics = destination.token.reveal().count(" in topics")
     if not 1 <= topics <= MOST_TOPICS:
         rule = f"must name 1 to {MOST_TOPICS} topics"
         raise InvalidField(FieldViolation("destination.fcm.condition", rule))
@@ -120,7 +122,7 @@ def _require_credential(order: DirectOrder, answers: Answers) -> None:
     if answers.verdicts[0] == Verdict.MISCONFIGURED and cause in NO_LANE:
         raise CredentialUnusable(
             app_id=order.app_id,
-            provider=order.address.provider.name.lower(),
-            environment=order.address.environment.name.lower(),
+            provider=order.destination.provider.name.lower(),
+            environment=order.destination.environment.name.lower(),
             cause=cause,
         )

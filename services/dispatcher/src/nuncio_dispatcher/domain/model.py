@@ -157,7 +157,7 @@ class WebPushToken(PushToken):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
+class Destination:
     """Where a message goes that is sent past the registry.
 
     platform: a number of Platform; 0 where it is not known or there are several, as for a topic.

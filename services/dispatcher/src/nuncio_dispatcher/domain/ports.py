@@ -22,8 +22,8 @@ from nuncio_dispatcher.domain.lane_status import (
     Reloaded,
 )
 from nuncio_dispatcher.domain.model import (
-    Address,
     Answers,
+    Destination,
     Environment,
     Message,
     Provider,
@@ -72,11 +72,11 @@ class Lanes(Protocol):
         one of our reasons, NO_CREDENTIAL or BAD_CREDENTIAL, until there is one.
         """
 
-    def check(self, message: Message, *, to: Address | None = None) -> None:
+    def check(self, message: Message, *, to: Destination | None = None) -> None:
         """Raise MessageInvalid, naming field and limit, when a provider would refuse the message.
 
         Every provider is checked, whether or not there is a credential for it; with `to`, only that
-        address's provider, by the rules for that kind of address. Nothing is sent.
+        destination's provider, by the rules for that kind of destination. Nothing is sent.
         """
 
     async def aclose(self) -> None:

@@ -1,14 +1,14 @@
 """What providers would refuse of a message: the one place where that is asked."""
 
-from nuncio_dispatcher.domain.model import Address, Message, Provider
+from nuncio_dispatcher.domain.model import Destination, Message, Provider
 from nuncio_dispatcher.providers.apns import payload as apns
 from nuncio_dispatcher.providers.fcm import payload as fcm
 from nuncio_dispatcher.providers.webpush import payload as webpush
 from nuncio_runtime.errors import FieldViolation
 
 
-def violations(message: Message, *, to: Address | None = None) -> list[FieldViolation]:
-    """The broken rules of every provider, or of one address's; see Lanes.check."""
+def violations(message: Message, *, to: Destination | None = None) -> list[FieldViolation]:
+    """The broken rules of every provider, or of one destination's; see Lanes.check."""
     if message.says_nothing():
         return [FieldViolation("message", "must show something, have data or overrides")]
     if to is None:

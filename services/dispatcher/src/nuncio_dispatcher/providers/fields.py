@@ -11,6 +11,10 @@ from nuncio_dispatcher.http2.exchange import Origin
 from nuncio_runtime.config import Section
 
 USER_AGENT: Final = ("user-agent", "nuncio")
+SESSION_AGE: Final = timedelta(minutes=50)
+"""How long a connection to FCM or a push service is used. FCM ends it after an hour."""
+IDLE_AGE: Final = timedelta(minutes=2)
+"""How long an unused one is kept. FCM ends it after four minutes."""
 
 
 class CredentialError(Exception):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nuncio_dispatcher.domain.errors import MessageInvalid
 from nuncio_dispatcher.domain.lane_status import CredentialFacts
-from nuncio_dispatcher.domain.model import Address, Environment, Message, Provider
+from nuncio_dispatcher.domain.model import Destination, Environment, Message, Provider
 from nuncio_dispatcher.domain.ports import Lane
 from nuncio_dispatcher.providers.answers import Own
 from nuncio_dispatcher.providers.apns.auth import TokenMint, load_key, present_certificate
@@ -87,7 +87,7 @@ class FolderLanes:
         reason = Own.BAD_CREDENTIAL if broken else Own.NO_CREDENTIAL
         return UnusableLane(lane_name(app_id, slot), reason)
 
-    def check(self, message: Message, *, to: Address | None = None) -> None:
+    def check(self, message: Message, *, to: Destination | None = None) -> None:
         """See Lanes.check."""
         found = violations(message, to=to)
         if found:

@@ -1,7 +1,6 @@
 """Which transport a lane sends with, and what goes with that choice."""
 
 import ssl
-from datetime import timedelta
 from functools import partial
 
 from nuncio_dispatcher.domain.model import WebPushToken
@@ -12,12 +11,11 @@ from nuncio_dispatcher.http2.pool import Multiplex
 from nuncio_dispatcher.providers.apns.settings import ORIGINS, ApnsSettings
 from nuncio_dispatcher.providers.credentials import Settings, Slot
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
-from nuncio_dispatcher.providers.fields import tls_context
+from nuncio_dispatcher.providers.fields import IDLE_AGE, SESSION_AGE, tls_context
 from nuncio_dispatcher.providers.reference.any_version import AnyVersion
 from nuncio_dispatcher.providers.reference.apns import ReferenceApns
 from nuncio_dispatcher.providers.reference.http import ReferenceHttp
 from nuncio_dispatcher.providers.reference.network import Network, VettedNetwork
-from nuncio_dispatcher.providers.reference.sessions import IDLE_AGE, SESSION_AGE
 from nuncio_dispatcher.providers.webpush import payload
 from nuncio_dispatcher.providers.webpush.client import Encrypt
 from nuncio_dispatcher.providers.webpush.encryption import encrypt
@@ -79,7 +77,7 @@ def _policy(settings: Settings) -> Policy:
     return Policy(
         connections=settings.connections,
         age_limit=SESSION_AGE,
-        idle_after=timedelta(seconds=IDLE_AGE),
+        idle_after=IDLE_AGE,
     )
 
 

@@ -44,8 +44,6 @@ class BudgetState(NamedTuple):
     """Rows per second now, 0 while nothing may be sent; None as above."""
     waiting: int
     """Rows that wait for their turn."""
-    is_starting: bool
-    """Climbing to the full rate after nothing was sent for a while."""
     slowed_since: datetime | None
     """When the provider asked for less, until the rate is full again."""
     resumes_at: datetime | None
@@ -220,7 +218,6 @@ class Budget:
             allowed=None if flow is None else flow.allowed,
             rate=0.0 if held else rate,
             waiting=sum(waiter.wanted for waiter in (*self._urgent, *self._bulk)),
-            is_starting=flow is not None and slowed_since is None and not flow.is_full(now),
             slowed_since=slowed_since,
             resumes_at=self._clock.now() + timedelta(seconds=held) if held else None,
         )

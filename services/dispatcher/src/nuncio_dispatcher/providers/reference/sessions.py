@@ -6,21 +6,17 @@ a GOAWAY arrives; and after a request stayed unanswered, because httpx keeps its
 """
 
 import ssl
-from datetime import timedelta
 from typing import Final
 
 import httpcore
 import httpx
 
+from nuncio_dispatcher.providers.fields import IDLE_AGE, SESSION_AGE
 from nuncio_dispatcher.providers.reference.network import Network
 from nuncio_runtime.clock import Clock
 
 CONNECT_WITHIN: Final = 10.0
 """Seconds."""
-SESSION_AGE: Final = timedelta(minutes=50)
-"""FCM ends a connection after an hour."""
-IDLE_AGE: Final = 120.0
-"""Seconds an idle connection is kept. FCM ends it after 240."""
 MOST_CONNECTIONS: Final = 32
 
 
@@ -35,7 +31,7 @@ class _Transport(httpx.AsyncHTTPTransport):
             http2=True,
             retries=0,
             max_connections=MOST_CONNECTIONS,
-            keepalive_expiry=IDLE_AGE,
+            keepalive_expiry=IDLE_AGE.total_seconds(),
             network_backend=network,
         )
 
