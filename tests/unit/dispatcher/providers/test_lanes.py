@@ -173,6 +173,15 @@ async def test_a_broken_section_concerns_its_own_lane_only(
     assert "short" not in problem
 
 
+def test_a_key_that_is_missing_and_one_that_is_not_known_are_told_in_plain_words(
+    folder: Path, lanes: FolderLanes
+) -> None:
+    (folder / f"{APP}.toml").write_text('[fcm]\nservice_acount_file = "account.json"\n')
+    (problem,) = lanes.problems()
+    assert f"{APP}.toml: fcm.service_account_file: is required" in problem
+    assert f"{APP}.toml: fcm.service_acount_file: is not a known key" in problem
+
+
 def test_every_problem_of_a_section_is_told_at_once(folder: Path, lanes: FolderLanes) -> None:
     write(folder, '[web_push]\nsubject = "me"\norigin = "https://a.example"\n')
     (problem,) = lanes.problems()

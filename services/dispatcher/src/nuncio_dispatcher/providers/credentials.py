@@ -44,6 +44,10 @@ SECTIONS: Final[Mapping[Slot, tuple[str, type[Settings]]]] = {
 }
 
 
+PLAINLY: Final = {"missing": "is required", "extra_forbidden": "is not a known key"}
+"""What some of pydantic's problems are called here."""
+
+
 class Stamp(NamedTuple):
     """Tells whether a file changed."""
 
@@ -124,4 +128,5 @@ def _unknown_sections(raw: Mapping[str, Any]) -> Iterator[str]:
 def _describe(path: Path, section: str, error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_input=False, include_context=False, include_url=False):
         place = ".".join([section, *(str(part) for part in problem["loc"])])
-        yield f"{path.name}: {place}: {problem['msg']}"
+        said = PLAINLY.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        yield f"{path.name}: {place}: {said}"
