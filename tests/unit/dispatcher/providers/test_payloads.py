@@ -18,7 +18,9 @@ from nuncio_dispatcher.domain.model import (
 )
 from nuncio_dispatcher.providers.apns import payload as apns
 from nuncio_dispatcher.providers.fcm import payload as fcm
+from nuncio_dispatcher.providers.reference.encryption import encrypt
 from nuncio_dispatcher.providers.webpush import payload as webpush
+from nuncio_dispatcher.providers.webpush.encryption import PLAINTEXT_LIMIT
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 EXPIRES = NOW + timedelta(days=2)
@@ -201,7 +203,7 @@ def subscription() -> tuple[WebPushToken, Any]:
 
 def test_each_message_is_encrypted_with_a_fresh_key_and_salt() -> None:
     token, key = subscription()
-    bodies = [webpush.encrypt(b"hello", token) for _ in range(2)]
+    bodies = [encrypt(b"hello", token) for _ in range(2)]
     for body in bodies:
         opened = http_ece.decrypt(body, private_key=key, auth_secret=token.auth)
         assert opened == b"hello"
@@ -213,20 +215,20 @@ def test_each_message_is_encrypted_with_a_fresh_key_and_salt() -> None:
 def test_keys_that_are_no_keys_give_no_body() -> None:
     bad_point = WebPushToken("https://push.example/1", p256dh=b"\x04" + bytes(64), auth=bytes(16))
     short = WebPushToken("https://push.example/1", p256dh=b"", auth=b"")
-    assert webpush.encrypt(b"hello", bad_point) is None
-    assert webpush.encrypt(b"hello", short) is None
+    assert encrypt(b"hello", bad_point) is None
+    assert encrypt(b"hello", short) is None
 
 
 def test_the_largest_plaintext_fits_into_4096_bytes() -> None:
     token, _ = subscription()
-    body = webpush.encrypt(bytes(webpush.PLAINTEXT_LIMIT), token)
+    body = encrypt(bytes(PLAINTEXT_LIMIT), token)
     assert body is not None
     assert len(body) == 4096
 
 
 @pytest.mark.parametrize(
     ("provider", "limit"),
-    [(apns, apns.PAYLOAD_LIMIT), (webpush, webpush.PLAINTEXT_LIMIT)],
+    [(apns, apns.PAYLOAD_LIMIT), (webpush, PLAINTEXT_LIMIT)],
     ids=["apns", "web push"],
 )
 def test_sizes_are_counted_in_bytes_of_utf8(provider: Any, limit: int) -> None:

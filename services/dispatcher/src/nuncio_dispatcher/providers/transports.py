@@ -14,9 +14,9 @@ from nuncio_dispatcher.providers.fcm.settings import FcmSettings
 from nuncio_dispatcher.providers.fields import IDLE_AGE, SESSION_AGE, tls_context
 from nuncio_dispatcher.providers.reference.any_version import AnyVersion
 from nuncio_dispatcher.providers.reference.apns import ReferenceApns
+from nuncio_dispatcher.providers.reference.encryption import encrypt as reference_encrypt
 from nuncio_dispatcher.providers.reference.http import ReferenceHttp
 from nuncio_dispatcher.providers.reference.network import Network, VettedNetwork
-from nuncio_dispatcher.providers.webpush import payload
 from nuncio_dispatcher.providers.webpush.client import Encrypt
 from nuncio_dispatcher.providers.webpush.encryption import encrypt
 from nuncio_dispatcher.providers.webpush.endpoints import vet_addresses
@@ -58,7 +58,7 @@ def _http(
 
 def encryption(settings: WebPushSettings) -> Encrypt:
     """What encrypts for subscriptions; pywebpush next to the other libraries of the reference."""
-    return payload.encrypt if settings.transport == "reference" else _encrypt
+    return reference_encrypt if settings.transport == "reference" else _encrypt
 
 
 def apns_origin(slot: Slot, settings: ApnsSettings) -> Origin:

@@ -1,7 +1,7 @@
 """Hot path: a message sealed for one subscription; measured by `nuncio bench webpush`.
 
-Four fifths of the time go into the elliptic curve, in `cryptography`. What is left to choose costs
-much the same in every way that was tried: HKDF objects or one-shot HMACs for the keys; any of the
+Most of the time goes into the elliptic curve, in `cryptography`. What is left to choose costs much
+the same in every way that was tried: HKDF objects or one-shot HMACs for the keys; any of the
 serializations for the public point.
 
 Sources: RFC 8291; RFC 8188, section 2.

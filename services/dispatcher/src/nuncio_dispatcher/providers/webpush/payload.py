@@ -3,23 +3,15 @@
 Sources: RFC 8030, sections 5.2 to 5.4; RFC 8291.
 """
 
-from base64 import urlsafe_b64encode
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
-from http_ece import ECEException
-from pywebpush import WebPusher, WebPushException
 
-from nuncio_dispatcher.domain.model import Message, Priority, WebPushToken
+from nuncio_dispatcher.domain.model import Message, Priority
 from nuncio_dispatcher.domain.overrides import WebPushOverrides
+from nuncio_dispatcher.providers.webpush.encryption import PLAINTEXT_LIMIT
 from nuncio_runtime.errors import FieldViolation
-
-PLAINTEXT_LIMIT: Final = 3993
-"""Bytes: push services take 4,096, of which 86 are the header, 16 the tag and 1 the delimiter."""
-
-POINT_SIZE: Final = 65
-AUTH_SIZE: Final = 16
 
 _OURS: Final = WebPushOverrides()
 
@@ -72,19 +64,6 @@ def plaintext(message: Message) -> bytes:
     return orjson.dumps(parts)
 
 
-def encrypt(text: bytes, token: WebPushToken) -> bytes | None:
-    """The body for one subscription, with a fresh key and salt; None when its keys are no keys."""
-    if (len(token.p256dh), len(token.auth)) != (POINT_SIZE, AUTH_SIZE):
-        return None
-    keys = {"p256dh": _base64url(token.p256dh), "auth": _base64url(token.auth)}
-    try:
-        pusher = WebPusher({"endpoint": token.reveal(), "keys": keys})
-        body: bytes = pusher.encode(text)["body"]
-    except (ValueError, ECEException, WebPushException):
-        return None
-    return body
-
-
 def violations(message: Message) -> list[FieldViolation]:
     """What push services would refuse."""
     size = len(plaintext(message))
@@ -98,7 +77,3 @@ def _urgency(message: Message, given: WebPushOverrides) -> str:
     if given.urgency is not None:
         return given.urgency.name.lower().replace("_", "-")
     return "high" if message.priority is Priority.HIGH else "normal"
-
-
-def _base64url(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
