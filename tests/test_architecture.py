@@ -102,7 +102,7 @@ def test_services_have_the_same_furniture(service: str) -> None:
     package = home / "src" / f"nuncio_{service}"
     for name in ("README.md", "Dockerfile", "pyproject.toml"):
         assert (home / name).is_file(), f"services/{service}/{name}"
-    for name in ("__main__.py", "config.py", "app.py", "storage/queries.sql"):
+    for name in ("__main__.py", "config.py", "app.py", "storage/schema.sql"):
         assert (package / name).is_file(), f"{package.name}/{name}"
     rooms = {p.name for p in package.iterdir() if p.is_dir() and p.name != "__pycache__"}
     allowed = ROOMS if service == "dispatcher" else ROOMS - ONLY_IN_DISPATCHER

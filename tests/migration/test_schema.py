@@ -64,7 +64,5 @@ async def test_migrations_lead_to_the_schema_that_is_shown(package: str) -> None
 
 
 def test_every_service_shows_its_schema() -> None:
-    packages = {
-        path.parents[1].name for path in SERVICES.glob("*/src/nuncio_*/storage/queries.sql")
-    }
+    packages = {path.parents[1].name for path in SERVICES.glob("*/src/nuncio_*/storage/migrations")}
     assert packages == set(SCHEMAS)

@@ -4,7 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations
+from nuncio_registry.storage.apps import PostgresApps
+from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.installations import PostgresInstallations
+from nuncio_registry.storage.lifecycle import PostgresLifecycle
+from nuncio_registry.storage.selection import PostgresSelections
 from nuncio_runtime.postgres import open_pool
 from tests.support.postgres import fresh_database
 from tests.unit.registry.builders import app
@@ -25,3 +29,15 @@ async def pool() -> AsyncIterator[Pool]:
 def installations(pool: Pool) -> PostgresInstallations:
     """The port under test."""
     return PostgresInstallations(pool)
+
+
+@pytest.fixture
+def selections(pool: Pool) -> PostgresSelections:
+    """The port under test."""
+    return PostgresSelections(pool)
+
+
+@pytest.fixture
+def lifecycle(pool: Pool) -> PostgresLifecycle:
+    """The port under test."""
+    return PostgresLifecycle(pool)

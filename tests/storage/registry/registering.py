@@ -6,10 +6,12 @@ from datetime import datetime
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.model import Registration, RegistrationOutcome
-from nuncio_registry.domain.ports import Registered
+from nuncio_registry.domain.ports.registration import Registered
 from nuncio_registry.domain.register import Register
 from nuncio_registry.domain.sealing import KeyRing
-from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations
+from nuncio_registry.storage.apps import PostgresApps
+from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.registration import PostgresRegistrations
 from nuncio_runtime.clock import ManualClock
 from tests.unit.registry.builders import APP, NOW, key_ring
 
@@ -24,7 +26,7 @@ async def register(
     """Register a page at a time; none of its rows may be refused."""
     clock = ManualClock(now)
     use_case = Register(
-        PostgresInstallations(pool),
+        PostgresRegistrations(pool),
         Apps(PostgresApps(pool), clock),
         keys=keys or key_ring(),
         guard=EndpointGuard(hosts=()),

@@ -19,7 +19,7 @@ from nuncio_registry.domain.model import (
     Suppression,
     Version,
 )
-from nuncio_registry.domain.ports import Selection
+from nuncio_registry.domain.ports.selection import Selection
 from nuncio_registry.domain.predicate import (
     AllOf,
     AnyOf,
@@ -30,18 +30,26 @@ from nuncio_registry.domain.predicate import (
     Predicate,
 )
 from nuncio_registry.domain.sealing import TOKEN_REF_BYTES
-from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations, Q
+from nuncio_registry.storage.apps import PostgresApps
+from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.installations import PostgresInstallations
+from nuncio_registry.storage.lifecycle import PostgresLifecycle
+from nuncio_registry.storage.selection import PostgresSelections
 from nuncio_runtime.errors import InvalidField
+from nuncio_runtime.postgres import parse_queries
 from tests.storage.registry.registering import register
 from tests.unit.registry.builders import APP, NOW, app, hex_token, key, key_ring, registration
+from tests.unit.registry.test_queries import FILES
 
 GRANTED, DENIED = ConsentState
 
 
 async def test_every_query_suits_the_schema(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        for name in Q:
-            await connection.prepare(getattr(Q, name))
+        for file in FILES:
+            queries = parse_queries(file.read_text(encoding="utf-8"))
+            for name in queries:
+                await connection.prepare(getattr(queries, name))
 
 
 async def test_an_app_that_is_there_stays(pool: Pool) -> None:
@@ -117,25 +125,23 @@ def selection(
     return Selection(APP, predicate, "news", NOW - timedelta(days=30), first, last)
 
 
-async def test_a_page_of_rows_counts_both_sorts(
-    pool: Pool, installations: PostgresInstallations
-) -> None:
+async def test_a_page_of_rows_counts_both_sorts(pool: Pool, selections: PostgresSelections) -> None:
     agreed = (ConsentChange("news", GRANTED),)
     rows = [registration(n, consents=agreed if n % 2 else ()) for n in range(1, 8)]
     await register(pool, rows)
-    page = await installations.select(selection(first=key(2)), limit=4)
+    page = await selections.select(selection(first=key(2)), limit=4)
     assert page is not None
     assert page.ids == (key(3).bytes, key(5).bytes)
     assert (page.matched, page.cursor) == (4, key(5))
     assert page.suppressed == {Suppression.NO_CONSENT: 2}
-    assert await installations.select(selection(first=key(8)), limit=4) is None
-    counts = await installations.count(selection(last=key(6)))
+    assert await selections.select(selection(first=key(8)), limit=4) is None
+    counts = await selections.count(selection(last=key(6)))
     assert counts.reachable == {Platform.IOS: 3}
     assert counts.suppressed == {Suppression.NO_CONSENT: 3}
 
 
 async def test_a_death_report_and_a_registration_leave_the_newer_one(
-    pool: Pool, installations: PostgresInstallations
+    pool: Pool, lifecycle: PostgresLifecycle, selections: PostgresSelections
 ) -> None:
     token = hex_token()
     row = registration(1, token)
@@ -144,12 +150,12 @@ async def test_a_death_report_and_a_registration_leave_the_newer_one(
     await register(pool, [row])
     later = NOW + timedelta(seconds=1)
     await asyncio.gather(
-        *(installations.invalidate(APP, [dead]) for _ in range(5)),
+        *(lifecycle.invalidate(APP, [dead]) for _ in range(5)),
         register(pool, [row], now=later),
-        *(installations.invalidate(APP, [dead]) for _ in range(5)),
+        *(lifecycle.invalidate(APP, [dead]) for _ in range(5)),
     )
-    assert await installations.select(selection(), limit=10) is not None
-    assert await installations.invalidate(APP, [dead]) == [InvalidationOutcome.KEPT_NEWER]
+    assert await selections.select(selection(), limit=10) is not None
+    assert await lifecycle.invalidate(APP, [dead]) == [InvalidationOutcome.KEPT_NEWER]
 
 
 TIME = datetime(2026, 5, 1, tzinfo=UTC)

@@ -13,7 +13,8 @@ from nuncio_registry.domain.model import (
     TokenState,
 )
 from nuncio_registry.domain.sealing import bound_to
-from nuncio_registry.storage.postgres import Pool, PostgresInstallations
+from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.installations import PostgresInstallations
 from nuncio_runtime.postgres import StorageUnavailable
 from tests.storage.registry.registering import register
 from tests.unit.registry.builders import APP, NOW, hex_token, key, key_ring, registration

@@ -9,16 +9,18 @@ from structlog.testing import capture_logs
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.keys import KeySpan
 from nuncio_registry.domain.model import Suppression
-from nuncio_registry.domain.ports import SelectedRows, Selection
+from nuncio_registry.domain.ports.selection import SelectedRows, Selection
 from nuncio_registry.domain.sealing import KeyRing
 from nuncio_registry.domain.select import Select, TargetPage
-from nuncio_registry.storage.postgres import Pool, PostgresApps, PostgresInstallations
+from nuncio_registry.storage.apps import PostgresApps
+from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.selection import PostgresSelections
 from nuncio_runtime.clock import ManualClock
 from tests.storage.registry.registering import register
 from tests.unit.registry.builders import APP, NOW, key, key_ring, registration
 
 
-class Watched(PostgresInstallations):
+class Watched(PostgresSelections):
     """Tells how many pages were read."""
 
     def __init__(self, pool: Pool) -> None:
@@ -54,7 +56,7 @@ async def test_one_page_is_read_ahead_and_never_two(pool: Pool) -> None:
 async def pages_of(pool: Pool, keys: KeyRing, *, page_size: int) -> list[TargetPage]:
     clock = ManualClock(NOW + timedelta(seconds=1))
     apps = Apps(PostgresApps(pool), clock)
-    select = Select(PostgresInstallations(pool), apps, keys=keys, clock=clock)
+    select = Select(PostgresSelections(pool), apps, keys=keys, clock=clock)
     pages = select.pages(APP, None, purpose="", span=KeySpan(), page_size=page_size)
     return [page async for page in pages]
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
+from nuncio_registry.api.calls import UseCases
 from nuncio_registry.api.servicer import RegistryServicer
 from nuncio_registry.config import Settings
 from nuncio_registry.domain.apps import Apps
@@ -16,8 +17,12 @@ from nuncio_registry.domain.invalidate import Invalidate
 from nuncio_registry.domain.register import Register
 from nuncio_registry.domain.sealing import KeyRing
 from nuncio_registry.domain.select import Select
+from nuncio_registry.storage.apps import PostgresApps
+from nuncio_registry.storage.installations import PostgresInstallations
 from nuncio_registry.storage.key_files import make_missing_keys, read_key_ring
-from nuncio_registry.storage.postgres import PostgresApps, PostgresInstallations
+from nuncio_registry.storage.lifecycle import PostgresLifecycle
+from nuncio_registry.storage.registration import PostgresRegistrations
+from nuncio_registry.storage.selection import PostgresSelections
 from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
 from nuncio_runtime.postgres import is_reachable, open_pool
 from nuncio_runtime.serve import Mount, serve
@@ -38,17 +43,18 @@ async def run(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database))
         apps = Apps(PostgresApps(pool), clock)
-        installations = PostgresInstallations(pool)
-        servicer = RegistryServicer(
+        use = UseCases(
             apps=apps,
-            register=Register(installations, apps, keys=keys, guard=guard, clock=clock),
-            care=InstallationCare(installations, apps, clock),
-            select=Select(installations, apps, keys=keys, clock=clock),
-            invalidate=Invalidate(installations, apps),
+            register=Register(
+                PostgresRegistrations(pool), apps, keys=keys, guard=guard, clock=clock
+            ),
+            care=InstallationCare(PostgresInstallations(pool), apps, clock),
+            select=Select(PostgresSelections(pool), apps, keys=keys, clock=clock),
+            invalidate=Invalidate(PostgresLifecycle(pool), apps),
         )
         mount = Mount(
             rpc.add_RegistryServiceServicer_to_server,
-            servicer,
+            RegistryServicer(use),
             pb.DESCRIPTOR.services_by_name["RegistryService"],
             per_row=frozenset({"RegisterTokens"}),
         )

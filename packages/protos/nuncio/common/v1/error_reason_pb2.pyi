@@ -74,6 +74,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no credential file for the app, or no such credential in it. Metadata: appId; if one was
     asked for, provider and environment.
     """
+    ERROR_REASON_APP_NOT_EMPTY: _ErrorReason.ValueType  # 21
+    """The app still has installations and cannot be deleted. Metadata: appId."""
+    ERROR_REASON_POSITION_EXPIRED: _ErrorReason.ValueType  # 22
+    """The position is older than the oldest change that is kept: changes were missed. List the
+    installations, then watch from now on. Metadata: appId.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of google.rpc.ErrorInfo.reason, there without the prefix. Domain: "nuncio"."""
@@ -129,5 +135,11 @@ environment, cause (NO_CREDENTIAL or BAD_CREDENTIAL).
 ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 20
 """There is no credential file for the app, or no such credential in it. Metadata: appId; if one was
 asked for, provider and environment.
+"""
+ERROR_REASON_APP_NOT_EMPTY: ErrorReason.ValueType  # 21
+"""The app still has installations and cannot be deleted. Metadata: appId."""
+ERROR_REASON_POSITION_EXPIRED: ErrorReason.ValueType  # 22
+"""The position is older than the oldest change that is kept: changes were missed. List the
+installations, then watch from now on. Metadata: appId.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

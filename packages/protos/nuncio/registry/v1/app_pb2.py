@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cnuncio/registry/v1/app.proto\x12\x12nuncio.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x01\n\x03\x41pp\x12@\n\x06\x61pp_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05\x61ppId\x12+\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x0b\x64isplayName\x12G\n\x0bstale_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\xbaH\x08\xaa\x01\x05\x32\x03\x08\x90\x1cR\nstaleAfter\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTimeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cnuncio/registry/v1/app.proto\x12\x12nuncio.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n\x03\x41pp\x12@\n\x06\x61pp_id\x18\x01 \x01(\tB)\xbaH&r$2\"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$R\x05\x61ppId\x12+\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x0b\x64isplayName\x12G\n\x0bstale_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\xbaH\x08\xaa\x01\x05\x32\x03\x08\x90\x1cR\nstaleAfter\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12I\n\x0c\x65xpire_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\xbaH\x08\xaa\x01\x05\x32\x03\x08\x90\x1cR\x0b\x65xpireAfter\x12\x45\n\tretention\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\x32\x04\x08\x80\xa3\x05R\tretentionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APP'].fields_by_name['display_name']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_APP'].fields_by_name['stale_after']._loaded_options = None
   _globals['_APP'].fields_by_name['stale_after']._serialized_options = b'\272H\010\252\001\0052\003\010\220\034'
+  _globals['_APP'].fields_by_name['expire_after']._loaded_options = None
+  _globals['_APP'].fields_by_name['expire_after']._serialized_options = b'\272H\010\252\001\0052\003\010\220\034'
+  _globals['_APP'].fields_by_name['retention']._loaded_options = None
+  _globals['_APP'].fields_by_name['retention']._serialized_options = b'\272H\t\252\001\0062\004\010\200\243\005'
   _globals['_APP']._serialized_start=147
-  _globals['_APP']._serialized_end=397
+  _globals['_APP']._serialized_end=543
 # @@protoc_insertion_point(module_scope)

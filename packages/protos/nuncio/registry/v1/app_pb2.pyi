@@ -28,6 +28,8 @@ class App(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     STALE_AFTER_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_AFTER_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
     app_id: _builtins.str
     """Chosen by the caller: letters, digits, dots, dashes and underscores; 1 to 128 characters."""
     display_name: _builtins.str
@@ -42,6 +44,18 @@ class App(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the app was created. Set by the registry."""
 
+    @_builtins.property
+    def expire_after(self) -> _duration_pb2.Duration:
+        """A live token whose installation was not seen for this long expires. Unset: 270 days. Longer
+        than stale_after.
+        """
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """How long an installation without a live token is kept before it is deleted with its history.
+        Unset: 90 days. At least one day, in which dead tokens can be restored.
+        """
+
     def __init__(
         self,
         *,
@@ -49,10 +63,12 @@ class App(_message.Message):
         display_name: _builtins.str = ...,
         stale_after: _duration_pb2.Duration | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_after: _duration_pb2.Duration | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "stale_after", b"stale_after"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_after", b"expire_after", "retention", b"retention", "stale_after", b"stale_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "create_time", b"create_time", "display_name", b"display_name", "stale_after", b"stale_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "create_time", b"create_time", "display_name", b"display_name", "expire_after", b"expire_after", "retention", b"retention", "stale_after", b"stale_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

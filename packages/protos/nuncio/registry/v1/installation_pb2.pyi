@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from nuncio.common.v1 import provider_pb2 as _provider_pb2
+from nuncio.common.v1 import target_pb2 as _target_pb2
 from nuncio.registry.v1 import token_pb2 as _token_pb2
 import builtins as _builtins
 import sys
@@ -189,6 +190,30 @@ class TopicSet(_message.Message):
 Global___TopicSet: _TypeAlias = TopicSet  # noqa: Y015
 
 @_typing.final
+class TagSet(_message.Message):
+    """A whole set of tags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Each 1 to 100 letters, digits, dots, dashes, slashes, colons and underscores; at most 200."""
+
+    def __init__(
+        self,
+        *,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagSet: _TypeAlias = TagSet  # noqa: Y015
+
+@_typing.final
 class InstallationFacts(_message.Message):
     """What an installation tells of itself. Unset fields leave what is stored as it is."""
 
@@ -226,10 +251,11 @@ class InstallationFacts(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     LAST_SEEN_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     permission: Global___Permission.ValueType
     """What may be shown."""
     language: _builtins.str
-    """BCP 47 tag, such as "de" or "pt-BR"."""
+    """BCP 47 tag of registered subtags, such as "de" or "pt-BR"."""
     country: _builtins.str
     """ISO 3166-1 alpha-2 code in capitals, such as "CH"."""
     time_zone: _builtins.str
@@ -248,11 +274,17 @@ class InstallationFacts(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _containers.MessageMap[_builtins.str, Global___AttributeValue]:
-        """Attributes to set; others stay. Names: letters, digits and underscores, 1 to 64; at most 100."""
+        """Attributes to set; others stay. Names: letters, digits and underscores, 1 to 64; at most 100,
+        and at most 16 KiB of names and values together.
+        """
 
     @_builtins.property
     def last_seen(self) -> _timestamp_pb2.Timestamp:
         """When the app last showed itself. Unset: now, at registration; unchanged, at an update."""
+
+    @_builtins.property
+    def tags(self) -> Global___TagSet:
+        """What the caller's systems say of the installation; replaces the stored set."""
 
     def __init__(
         self,
@@ -268,10 +300,11 @@ class InstallationFacts(_message.Message):
         topics: Global___TopicSet | None = ...,
         attributes: _abc.Mapping[_builtins.str, Global___AttributeValue] | None = ...,
         last_seen: _timestamp_pb2.Timestamp | None = ...,
+        tags: Global___TagSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_app_version", b"_app_version", "_country", b"_country", "_device_model", b"_device_model", "_language", b"_language", "_os_version", b"_os_version", "_sdk_version", b"_sdk_version", "_time_zone", b"_time_zone", "app_version", b"app_version", "country", b"country", "device_model", b"device_model", "language", b"language", "last_seen", b"last_seen", "os_version", b"os_version", "sdk_version", b"sdk_version", "time_zone", b"time_zone", "topics", b"topics"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_app_version", b"_app_version", "_country", b"_country", "_device_model", b"_device_model", "_language", b"_language", "_os_version", b"_os_version", "_sdk_version", b"_sdk_version", "_time_zone", b"_time_zone", "app_version", b"app_version", "country", b"country", "device_model", b"device_model", "language", b"language", "last_seen", b"last_seen", "os_version", b"os_version", "sdk_version", b"sdk_version", "tags", b"tags", "time_zone", b"time_zone", "topics", b"topics"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_app_version", b"_app_version", "_country", b"_country", "_device_model", b"_device_model", "_language", b"_language", "_os_version", b"_os_version", "_sdk_version", b"_sdk_version", "_time_zone", b"_time_zone", "app_version", b"app_version", "attributes", b"attributes", "country", b"country", "device_model", b"device_model", "language", b"language", "last_seen", b"last_seen", "os_version", b"os_version", "permission", b"permission", "sdk_version", b"sdk_version", "time_zone", b"time_zone", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_app_version", b"_app_version", "_country", b"_country", "_device_model", b"_device_model", "_language", b"_language", "_os_version", b"_os_version", "_sdk_version", b"_sdk_version", "_time_zone", b"_time_zone", "app_version", b"app_version", "attributes", b"attributes", "country", b"country", "device_model", b"device_model", "language", b"language", "last_seen", b"last_seen", "os_version", b"os_version", "permission", b"permission", "sdk_version", b"sdk_version", "tags", b"tags", "time_zone", b"time_zone", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__app_version: _TypeAlias = _typing.Literal["app_version"]  # noqa: Y015
     _WhichOneofArgType__app_version: _TypeAlias = _typing.Literal["_app_version", b"_app_version"]  # noqa: Y015
@@ -343,6 +376,9 @@ class Installation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REGISTER_TIME_FIELD_NUMBER: _builtins.int
     TOKEN_CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_OPEN_TIME_FIELD_NUMBER: _builtins.int
+    TOKEN_DEATH_TIME_FIELD_NUMBER: _builtins.int
+    VAPID_KEY_ID_FIELD_NUMBER: _builtins.int
     installation_id: _builtins.str
     """UUID chosen by the client."""
     platform: _provider_pb2.Platform.ValueType
@@ -360,6 +396,10 @@ class Installation(_message.Message):
     token_fingerprint: _builtins.str
     """Fingerprint of the token: the first 8 hexadecimal digits of a keyed hash. The token itself is
     never shown.
+    """
+    vapid_key_id: _builtins.str
+    """Id of the VAPID key pair that its Web Push subscription was made with; empty: the app's only
+    one, or no subscription.
     """
     @_builtins.property
     def facts(self) -> Global___InstallationFacts:
@@ -381,6 +421,14 @@ class Installation(_message.Message):
     def token_change_time(self) -> _timestamp_pb2.Timestamp:
         """When its token last changed."""
 
+    @_builtins.property
+    def last_open_time(self) -> _timestamp_pb2.Timestamp:
+        """When a notification was last opened. Unset: never, as far as is known."""
+
+    @_builtins.property
+    def token_death_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the token is not live. Unset while ACTIVE."""
+
     def __init__(
         self,
         *,
@@ -397,11 +445,136 @@ class Installation(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         register_time: _timestamp_pb2.Timestamp | None = ...,
         token_change_time: _timestamp_pb2.Timestamp | None = ...,
+        last_open_time: _timestamp_pb2.Timestamp | None = ...,
+        token_death_time: _timestamp_pb2.Timestamp | None = ...,
+        vapid_key_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "facts", b"facts", "register_time", b"register_time", "token_change_time", b"token_change_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "facts", b"facts", "last_open_time", b"last_open_time", "register_time", b"register_time", "token_change_time", b"token_change_time", "token_death_time", b"token_death_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consents", b"consents", "create_time", b"create_time", "environment", b"environment", "facts", b"facts", "installation_id", b"installation_id", "platform", b"platform", "provider", b"provider", "register_time", b"register_time", "token_change_time", b"token_change_time", "token_fingerprint", b"token_fingerprint", "token_state", b"token_state", "token_state_reason", b"token_state_reason", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consents", b"consents", "create_time", b"create_time", "environment", b"environment", "facts", b"facts", "installation_id", b"installation_id", "last_open_time", b"last_open_time", "platform", b"platform", "provider", b"provider", "register_time", b"register_time", "token_change_time", b"token_change_time", "token_death_time", b"token_death_time", "token_fingerprint", b"token_fingerprint", "token_state", b"token_state", "token_state_reason", b"token_state_reason", "user_id", b"user_id", "vapid_key_id", b"vapid_key_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Installation: _TypeAlias = Installation  # noqa: Y015
+
+@_typing.final
+class ConsentEvent(_message.Message):
+    """An entry of the consent ledger: what a person said, and how. Entries are only ever added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PROMPT_STRATEGY_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    """What the messages are for."""
+    state: Global___ConsentState.ValueType
+    """What the person said."""
+    source: _builtins.str
+    """Where the person said so."""
+    prompt_strategy: _builtins.str
+    """How the person was asked."""
+    policy_version: _builtins.str
+    """Version of the privacy text that was shown."""
+    actor: _builtins.str
+    """Who made the change, when not the person."""
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        purpose: _builtins.str = ...,
+        state: Global___ConsentState.ValueType = ...,
+        source: _builtins.str = ...,
+        prompt_strategy: _builtins.str = ...,
+        policy_version: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "policy_version", b"policy_version", "prompt_strategy", b"prompt_strategy", "purpose", b"purpose", "record_time", b"record_time", "source", b"source", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentEvent: _TypeAlias = ConsentEvent  # noqa: Y015
+
+@_typing.final
+class ReachabilityChannel(_message.Message):
+    """Installations of one user on one road: those with equal provider and platform."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    REACHABLE_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_FIELD_NUMBER: _builtins.int
+    provider: _provider_pb2.Provider.ValueType
+    """Who carries messages to them."""
+    platform: _provider_pb2.Platform.ValueType
+    """What they run on."""
+    reachable: _builtins.int
+    """How many may be reached now."""
+    @_builtins.property
+    def suppressed(self) -> _containers.RepeatedCompositeFieldContainer[_target_pb2.SuppressedCount]:
+        """How many may not, by reason."""
+
+    @_builtins.property
+    def last_seen(self) -> _timestamp_pb2.Timestamp:
+        """When one of them last showed itself."""
+
+    def __init__(
+        self,
+        *,
+        provider: _provider_pb2.Provider.ValueType = ...,
+        platform: _provider_pb2.Platform.ValueType = ...,
+        reachable: _builtins.int = ...,
+        suppressed: _abc.Iterable[_target_pb2.SuppressedCount] | None = ...,
+        last_seen: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_seen", b"last_seen"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_seen", b"last_seen", "platform", b"platform", "provider", b"provider", "reachable", b"reachable", "suppressed", b"suppressed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReachabilityChannel: _TypeAlias = ReachabilityChannel  # noqa: Y015
+
+@_typing.final
+class UserReachability(_message.Message):
+    """Which channels reach a user now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    REACHABLE_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The account."""
+    reachable: _builtins.bool
+    """Whether at least one installation may be reached."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReachabilityChannel]:
+        """Its channels; none, when the user has no installation."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        reachable: _builtins.bool = ...,
+        channels: _abc.Iterable[Global___ReachabilityChannel] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "reachable", b"reachable", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserReachability: _TypeAlias = UserReachability  # noqa: Y015

@@ -64,6 +64,14 @@ class _PredicateFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Predic
     """When a notification was last opened [time]."""
     PREDICATE_FIELD_ATTRIBUTE: _PredicateField.ValueType  # 18
     """A custom attribute, named in `attribute` [any; of one type with the value it is compared to]."""
+    PREDICATE_FIELD_TAGS: _PredicateField.ValueType  # 19
+    """Tags [text; HAS only]."""
+    PREDICATE_FIELD_PROVIDER: _PredicateField.ValueType  # 20
+    """"apns", "fcm" or "web_push" [text]."""
+    PREDICATE_FIELD_SDK_VERSION: _PredicateField.ValueType  # 21
+    """Version of the client SDK, as it was told [text]."""
+    PREDICATE_FIELD_TOKEN_STATE: _PredicateField.ValueType  # 22
+    """"active", "invalid", "expired" or "replaced" [text]."""
 
 class PredicateField(_PredicateField, metaclass=_PredicateFieldEnumTypeWrapper):
     """A field that a predicate can ask for. In brackets: the type of its values."""
@@ -106,6 +114,14 @@ PREDICATE_FIELD_LAST_OPENED: PredicateField.ValueType  # 17
 """When a notification was last opened [time]."""
 PREDICATE_FIELD_ATTRIBUTE: PredicateField.ValueType  # 18
 """A custom attribute, named in `attribute` [any; of one type with the value it is compared to]."""
+PREDICATE_FIELD_TAGS: PredicateField.ValueType  # 19
+"""Tags [text; HAS only]."""
+PREDICATE_FIELD_PROVIDER: PredicateField.ValueType  # 20
+""""apns", "fcm" or "web_push" [text]."""
+PREDICATE_FIELD_SDK_VERSION: PredicateField.ValueType  # 21
+"""Version of the client SDK, as it was told [text]."""
+PREDICATE_FIELD_TOKEN_STATE: PredicateField.ValueType  # 22
+""""active", "invalid", "expired" or "replaced" [text]."""
 Global___PredicateField: _TypeAlias = PredicateField  # noqa: Y015
 
 class _PredicateOperator:

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -12,8 +13,11 @@ from nuncio.common.v1 import error_reason_pb2 as _error_reason_pb2
 from nuncio.common.v1 import provider_pb2 as _provider_pb2
 from nuncio.common.v1 import target_pb2 as _target_pb2
 from nuncio.registry.v1 import app_pb2 as _app_pb2
+from nuncio.registry.v1 import event_pb2 as _event_pb2
 from nuncio.registry.v1 import installation_pb2 as _installation_pb2
 from nuncio.registry.v1 import predicate_pb2 as _predicate_pb2
+from nuncio.registry.v1 import privacy_pb2 as _privacy_pb2
+from nuncio.registry.v1 import statistics_pb2 as _statistics_pb2
 from nuncio.registry.v1 import token_pb2 as _token_pb2
 import builtins as _builtins
 import sys
@@ -396,6 +400,8 @@ class UpdateInstallationRequest(_message.Message):
     ADD_TOPICS_FIELD_NUMBER: _builtins.int
     REMOVE_TOPICS_FIELD_NUMBER: _builtins.int
     REMOVE_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    ADD_TAGS_FIELD_NUMBER: _builtins.int
+    REMOVE_TAGS_FIELD_NUMBER: _builtins.int
     app_id: _builtins.str
     """The app."""
     installation_id: _builtins.str
@@ -416,6 +422,14 @@ class UpdateInstallationRequest(_message.Message):
     def remove_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of attributes to take away, after facts.attributes was applied."""
 
+    @_builtins.property
+    def add_tags(self) -> _installation_pb2.TagSet:
+        """Tags to add, after facts.tags was applied."""
+
+    @_builtins.property
+    def remove_tags(self) -> _installation_pb2.TagSet:
+        """Tags to take away, after add_tags."""
+
     def __init__(
         self,
         *,
@@ -425,10 +439,12 @@ class UpdateInstallationRequest(_message.Message):
         add_topics: _installation_pb2.TopicSet | None = ...,
         remove_topics: _installation_pb2.TopicSet | None = ...,
         remove_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        add_tags: _installation_pb2.TagSet | None = ...,
+        remove_tags: _installation_pb2.TagSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_topics", b"add_topics", "facts", b"facts", "remove_topics", b"remove_topics"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_tags", b"add_tags", "add_topics", b"add_topics", "facts", b"facts", "remove_tags", b"remove_tags", "remove_topics", b"remove_topics"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_topics", b"add_topics", "app_id", b"app_id", "facts", b"facts", "installation_id", b"installation_id", "remove_attributes", b"remove_attributes", "remove_topics", b"remove_topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_tags", b"add_tags", "add_topics", b"add_topics", "app_id", b"app_id", "facts", b"facts", "installation_id", b"installation_id", "remove_attributes", b"remove_attributes", "remove_tags", b"remove_tags", "remove_topics", b"remove_topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -930,12 +946,18 @@ class DeadToken(_message.Message):
     TOKEN_REF_FIELD_NUMBER: _builtins.int
     DEAD_SINCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_FIELD_NUMBER: _builtins.int
     installation_id: _builtins.bytes
     """The installation it was sent to: 16 bytes."""
     token_ref: _builtins.bytes
     """token_refs of the target: 16 bytes."""
     reason: _builtins.str
     """The provider's reason, such as "Unregistered". At most 100 characters."""
+    lane: _builtins.str
+    """The lane that heard it, for RestoreTokens. At most 200 characters."""
+    campaign: _builtins.str
+    """The campaign that it was sent for, for RestoreTokens. At most 128 characters."""
     @_builtins.property
     def dead_since(self) -> _timestamp_pb2.Timestamp:
         """Since when it is dead: the provider's time stamp, else when the request was sent."""
@@ -947,10 +969,12 @@ class DeadToken(_message.Message):
         token_ref: _builtins.bytes = ...,
         dead_since: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        lane: _builtins.str = ...,
+        campaign: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dead_since", b"dead_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_since", b"dead_since", "installation_id", b"installation_id", "reason", b"reason", "token_ref", b"token_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign", "dead_since", b"dead_since", "installation_id", b"installation_id", "lane", b"lane", "reason", b"reason", "token_ref", b"token_ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1007,3 +1031,979 @@ class InvalidateTokensResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InvalidateTokensResponse: _TypeAlias = InvalidateTokensResponse  # noqa: Y015
+
+@_typing.final
+class UpdateAppRequest(_message.Message):
+    """Request of UpdateApp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    STALE_AFTER_FIELD_NUMBER: _builtins.int
+    EXPIRE_AFTER_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    display_name: _builtins.str
+    """For people. Unset: unchanged. At most 200 characters."""
+    @_builtins.property
+    def stale_after(self) -> _duration_pb2.Duration:
+        """See App.stale_after. Unset: unchanged."""
+
+    @_builtins.property
+    def expire_after(self) -> _duration_pb2.Duration:
+        """See App.expire_after. Unset: unchanged."""
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """See App.retention. Unset: unchanged."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        display_name: _builtins.str | None = ...,
+        stale_after: _duration_pb2.Duration | None = ...,
+        expire_after: _duration_pb2.Duration | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "display_name", b"display_name", "expire_after", b"expire_after", "retention", b"retention", "stale_after", b"stale_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_name", b"_display_name", "app_id", b"app_id", "display_name", b"display_name", "expire_after", b"expire_after", "retention", b"retention", "stale_after", b"stale_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
+    _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
+
+Global___UpdateAppRequest: _TypeAlias = UpdateAppRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAppResponse(_message.Message):
+    """Response of UpdateApp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def app(self) -> _app_pb2.App:
+        """The app as it is now."""
+
+    def __init__(
+        self,
+        *,
+        app: _app_pb2.App | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["app", b"app"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAppResponse: _TypeAlias = UpdateAppResponse  # noqa: Y015
+
+@_typing.final
+class DeleteAppRequest(_message.Message):
+    """Request of DeleteApp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAppRequest: _TypeAlias = DeleteAppRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAppResponse(_message.Message):
+    """Response of DeleteApp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.bool
+    """Whether there was such an app."""
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAppResponse: _TypeAlias = DeleteAppResponse  # noqa: Y015
+
+@_typing.final
+class ListConsentEventsRequest(_message.Message):
+    """Request of ListConsentEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    INSTALLATION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    installation_id: _builtins.str
+    """The installation."""
+    page_size: _builtins.int
+    """0: 100. Above 1,000: 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty: first page."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        installation_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "installation_id", b"installation_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsentEventsRequest: _TypeAlias = ListConsentEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListConsentEventsResponse(_message.Message):
+    """Response of ListConsentEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_installation_pb2.ConsentEvent]:
+        """The entries."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_installation_pb2.ConsentEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsentEventsResponse: _TypeAlias = ListConsentEventsResponse  # noqa: Y015
+
+@_typing.final
+class Touch(_message.Message):
+    """When an installation was last seen and opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTALLATION_ID_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_FIELD_NUMBER: _builtins.int
+    installation_id: _builtins.bytes
+    """The installation: 16 bytes."""
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When the app last showed itself. Unset: unchanged. At most 10 minutes in the future."""
+
+    @_builtins.property
+    def open_time(self) -> _timestamp_pb2.Timestamp:
+        """When a notification was last opened. Unset: unchanged. At most 10 minutes in the future."""
+
+    def __init__(
+        self,
+        *,
+        installation_id: _builtins.bytes = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+        open_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["open_time", b"open_time", "seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["installation_id", b"installation_id", "open_time", b"open_time", "seen_time", b"seen_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Touch: _TypeAlias = Touch  # noqa: Y015
+
+@_typing.final
+class TouchInstallationsRequest(_message.Message):
+    """Request of TouchInstallations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    TOUCHES_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    @_builtins.property
+    def touches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Touch]:
+        """1 to 1,000 installations."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        touches: _abc.Iterable[Global___Touch] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "touches", b"touches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TouchInstallationsRequest: _TypeAlias = TouchInstallationsRequest  # noqa: Y015
+
+@_typing.final
+class TouchInstallationsResponse(_message.Message):
+    """Response of TouchInstallations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_token_pb2.TouchOutcome.ValueType]:
+        """One per touch, in order."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[_token_pb2.TouchOutcome.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TouchInstallationsResponse: _TypeAlias = TouchInstallationsResponse  # noqa: Y015
+
+@_typing.final
+class MergeUsersRequest(_message.Message):
+    """Request of MergeUsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    FROM_USER_ID_FIELD_NUMBER: _builtins.int
+    INTO_USER_ID_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    from_user_id: _builtins.str
+    """The account that is given up: 1 to 200 characters."""
+    into_user_id: _builtins.str
+    """The account that stays: 1 to 200 characters, another one."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        from_user_id: _builtins.str = ...,
+        into_user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "from_user_id", b"from_user_id", "into_user_id", b"into_user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeUsersRequest: _TypeAlias = MergeUsersRequest  # noqa: Y015
+
+@_typing.final
+class MergeUsersResponse(_message.Message):
+    """Response of MergeUsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    moved: _builtins.int
+    """How many installations moved."""
+    def __init__(
+        self,
+        *,
+        moved: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeUsersResponse: _TypeAlias = MergeUsersResponse  # noqa: Y015
+
+@_typing.final
+class GetUserReachabilityRequest(_message.Message):
+    """Request of GetUserReachability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    USER_IDS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    purpose: _builtins.str
+    """Purpose that consent is asked for. Empty: consent is not asked for."""
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The accounts, 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        user_ids: _abc.Iterable[_builtins.str] | None = ...,
+        purpose: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "purpose", b"purpose", "user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUserReachabilityRequest: _TypeAlias = GetUserReachabilityRequest  # noqa: Y015
+
+@_typing.final
+class GetUserReachabilityResponse(_message.Message):
+    """Response of GetUserReachability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[_installation_pb2.UserReachability]:
+        """One per account, in order."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[_installation_pb2.UserReachability] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUserReachabilityResponse: _TypeAlias = GetUserReachabilityResponse  # noqa: Y015
+
+@_typing.final
+class WatchInstallationsRequest(_message.Message):
+    """Request of WatchInstallations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    FROM_NOW_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    position: _builtins.str
+    """Position of the last response that was read. Empty: from the oldest event that is kept."""
+    from_now: _builtins.bool
+    """Start from now on instead. Only without a position. The first response, which has no events,
+    says where that is.
+    """
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        position: _builtins.str = ...,
+        from_now: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "from_now", b"from_now", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchInstallationsRequest: _TypeAlias = WatchInstallationsRequest  # noqa: Y015
+
+@_typing.final
+class WatchInstallationsResponse(_message.Message):
+    """Response of WatchInstallations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where to go on after these events."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.InstallationEvent]:
+        """Events in order, at most 1,000. None: nothing has happened since the last response, but the
+        position may have moved. Sent at least every 15 seconds.
+        """
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_event_pb2.InstallationEvent] | None = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchInstallationsResponse: _TypeAlias = WatchInstallationsResponse  # noqa: Y015
+
+@_typing.final
+class RestoreTokensRequest(_message.Message):
+    """Request of RestoreTokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    lane: _builtins.str
+    """Only those of this lane. Empty: of all."""
+    campaign: _builtins.str
+    """Only those of this campaign. Empty: of all."""
+    dry_run: _builtins.bool
+    """Count only, change nothing."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Invalidations recorded at this time or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Invalidations recorded before this time. Unset: now."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those for one of these reasons, such as "Unregistered". Empty: for all. At most 20."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        lane: _builtins.str = ...,
+        campaign: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "campaign", b"campaign", "dry_run", b"dry_run", "end_time", b"end_time", "lane", b"lane", "reasons", b"reasons", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreTokensRequest: _TypeAlias = RestoreTokensRequest  # noqa: Y015
+
+@_typing.final
+class RestoreTokensResponse(_message.Message):
+    """Response of RestoreTokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    RESTORED_FIELD_NUMBER: _builtins.int
+    REGISTERED_AGAIN_FIELD_NUMBER: _builtins.int
+    OWNED_BY_ANOTHER_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    """Invalidations that match."""
+    restored: _builtins.int
+    """Tokens that are live again; with dry_run, that would be."""
+    registered_again: _builtins.int
+    """Left alone: the installation registered again since, or its token is live already."""
+    owned_by_another: _builtins.int
+    """Left alone: the token lives on another installation now."""
+    gone: _builtins.int
+    """Left alone: the installation is gone."""
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        restored: _builtins.int = ...,
+        registered_again: _builtins.int = ...,
+        owned_by_another: _builtins.int = ...,
+        gone: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone", b"gone", "matched", b"matched", "owned_by_another", b"owned_by_another", "registered_again", b"registered_again", "restored", b"restored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreTokensResponse: _TypeAlias = RestoreTokensResponse  # noqa: Y015
+
+@_typing.final
+class PreviewHygieneRequest(_message.Message):
+    """Request of PreviewHygiene."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    STALE_AFTER_FIELD_NUMBER: _builtins.int
+    EXPIRE_AFTER_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    @_builtins.property
+    def stale_after(self) -> _duration_pb2.Duration:
+        """A stale_after to try out. Unset: the app's."""
+
+    @_builtins.property
+    def expire_after(self) -> _duration_pb2.Duration:
+        """An expire_after to try out. Unset: the app's."""
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """A retention to try out. Unset: the app's."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        stale_after: _duration_pb2.Duration | None = ...,
+        expire_after: _duration_pb2.Duration | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_after", b"expire_after", "retention", b"retention", "stale_after", b"stale_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "expire_after", b"expire_after", "retention", b"retention", "stale_after", b"stale_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewHygieneRequest: _TypeAlias = PreviewHygieneRequest  # noqa: Y015
+
+@_typing.final
+class HygieneCount(_message.Message):
+    """What the policies would do to the installations of one platform."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    EXPIRING_FIELD_NUMBER: _builtins.int
+    DELETING_FIELD_NUMBER: _builtins.int
+    platform: _provider_pb2.Platform.ValueType
+    """The platform."""
+    active: _builtins.int
+    """Installations with a live token."""
+    stale: _builtins.int
+    """Those of them that are stale: they get no messages, and stay."""
+    expiring: _builtins.int
+    """Those of them whose token would expire."""
+    deleting: _builtins.int
+    """Installations without a live token that would be deleted."""
+    def __init__(
+        self,
+        *,
+        platform: _provider_pb2.Platform.ValueType = ...,
+        active: _builtins.int = ...,
+        stale: _builtins.int = ...,
+        expiring: _builtins.int = ...,
+        deleting: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "deleting", b"deleting", "expiring", b"expiring", "platform", b"platform", "stale", b"stale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HygieneCount: _TypeAlias = HygieneCount  # noqa: Y015
+
+@_typing.final
+class PreviewHygieneResponse(_message.Message):
+    """Response of PreviewHygiene."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HygieneCount]:
+        """By platform."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___HygieneCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewHygieneResponse: _TypeAlias = PreviewHygieneResponse  # noqa: Y015
+
+@_typing.final
+class EraseUserRequest(_message.Message):
+    """Request of EraseUser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    user_id: _builtins.str
+    """The account: 1 to 200 characters."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserRequest: _TypeAlias = EraseUserRequest  # noqa: Y015
+
+@_typing.final
+class EraseUserResponse(_message.Message):
+    """Response of EraseUser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record(self) -> _privacy_pb2.ErasureRecord:
+        """The proof."""
+
+    def __init__(
+        self,
+        *,
+        record: _privacy_pb2.ErasureRecord | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserResponse: _TypeAlias = EraseUserResponse  # noqa: Y015
+
+@_typing.final
+class EraseInstallationRequest(_message.Message):
+    """Request of EraseInstallation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    INSTALLATION_ID_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    installation_id: _builtins.str
+    """The installation."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        installation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "installation_id", b"installation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseInstallationRequest: _TypeAlias = EraseInstallationRequest  # noqa: Y015
+
+@_typing.final
+class EraseInstallationResponse(_message.Message):
+    """Response of EraseInstallation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record(self) -> _privacy_pb2.ErasureRecord:
+        """The proof."""
+
+    def __init__(
+        self,
+        *,
+        record: _privacy_pb2.ErasureRecord | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseInstallationResponse: _TypeAlias = EraseInstallationResponse  # noqa: Y015
+
+@_typing.final
+class ListErasuresRequest(_message.Message):
+    """Request of ListErasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    INSTALLATION_ID_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    page_size: _builtins.int
+    """0: 100. Above 1,000: 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty: first page."""
+    user_id: _builtins.str
+    """The account: 1 to 200 characters."""
+    installation_id: _builtins.str
+    """The installation."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        installation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["installation_id", b"installation_id", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "installation_id", b"installation_id", "page_size", b"page_size", "page_token", b"page_token", "subject", b"subject", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["user_id", "installation_id"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ListErasuresRequest: _TypeAlias = ListErasuresRequest  # noqa: Y015
+
+@_typing.final
+class ListErasuresResponse(_message.Message):
+    """Response of ListErasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_privacy_pb2.ErasureRecord]:
+        """The proofs."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_privacy_pb2.ErasureRecord] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresResponse: _TypeAlias = ListErasuresResponse  # noqa: Y015
+
+@_typing.final
+class ExportUserRequest(_message.Message):
+    """Request of ExportUser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    user_id: _builtins.str
+    """The account: 1 to 200 characters."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportUserRequest: _TypeAlias = ExportUserRequest  # noqa: Y015
+
+@_typing.final
+class ExportUserResponse(_message.Message):
+    """Response of ExportUser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    """A JSON document in UTF-8, described in docs/privacy.md. A user without installations has an
+    empty list of them.
+    """
+    def __init__(
+        self,
+        *,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportUserResponse: _TypeAlias = ExportUserResponse  # noqa: Y015
+
+@_typing.final
+class ListAuditEventsRequest(_message.Message):
+    """Request of ListAuditEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app. Empty: of all apps."""
+    page_size: _builtins.int
+    """0: 100. Above 1,000: 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty: first page."""
+    method: _builtins.str
+    """Only of this RPC or command, such as "EraseUser". Empty: of all."""
+    principal: _builtins.str
+    """Only of this principal. Empty: of all."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only at this time or later. Unset: from the beginning."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only before this time. Unset: until now."""
+
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        method: _builtins.str = ...,
+        principal: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "end_time", b"end_time", "method", b"method", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEventsRequest: _TypeAlias = ListAuditEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditEventsResponse(_message.Message):
+    """Response of ListAuditEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_privacy_pb2.AuditEvent]:
+        """The events."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_privacy_pb2.AuditEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEventsResponse: _TypeAlias = ListAuditEventsResponse  # noqa: Y015
+
+@_typing.final
+class GetRegistryStatsRequest(_message.Message):
+    """Request of GetRegistryStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APP_ID_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    app_id: _builtins.str
+    """The app."""
+    days: _builtins.int
+    """How many days, today included. 0: 30. At most 400."""
+    def __init__(
+        self,
+        *,
+        app_id: _builtins.str = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "days", b"days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRegistryStatsRequest: _TypeAlias = GetRegistryStatsRequest  # noqa: Y015
+
+@_typing.final
+class GetRegistryStatsResponse(_message.Message):
+    """Response of GetRegistryStats."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOCK_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stock(self) -> _statistics_pb2.RegistryStock:
+        """What there is."""
+
+    @_builtins.property
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[_statistics_pb2.RegistryDay]:
+        """What happened, oldest day first; every day of the period."""
+
+    def __init__(
+        self,
+        *,
+        stock: _statistics_pb2.RegistryStock | None = ...,
+        days: _abc.Iterable[_statistics_pb2.RegistryDay] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stock", b"stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "stock", b"stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRegistryStatsResponse: _TypeAlias = GetRegistryStatsResponse  # noqa: Y015

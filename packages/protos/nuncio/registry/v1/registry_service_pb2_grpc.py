@@ -52,6 +52,16 @@ class RegistryServiceStub:
                 request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAppsRequest.SerializeToString,
                 response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAppsResponse.FromString,
                 _registered_method=True)
+        self.UpdateApp = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/UpdateApp',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.UpdateAppRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.UpdateAppResponse.FromString,
+                _registered_method=True)
+        self.DeleteApp = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/DeleteApp',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.DeleteAppRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.DeleteAppResponse.FromString,
+                _registered_method=True)
         self.RegisterToken = channel.unary_unary(
                 '/nuncio.registry.v1.RegistryService/RegisterToken',
                 request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RegisterTokenRequest.SerializeToString,
@@ -82,6 +92,21 @@ class RegistryServiceStub:
                 request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.SetConsentRequest.SerializeToString,
                 response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.SetConsentResponse.FromString,
                 _registered_method=True)
+        self.ListConsentEvents = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/ListConsentEvents',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListConsentEventsRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListConsentEventsResponse.FromString,
+                _registered_method=True)
+        self.TouchInstallations = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/TouchInstallations',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.TouchInstallationsRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.TouchInstallationsResponse.FromString,
+                _registered_method=True)
+        self.MergeUsers = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/MergeUsers',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.MergeUsersRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.MergeUsersResponse.FromString,
+                _registered_method=True)
         self.GetInstallation = channel.unary_unary(
                 '/nuncio.registry.v1.RegistryService/GetInstallation',
                 request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetInstallationRequest.SerializeToString,
@@ -91,6 +116,16 @@ class RegistryServiceStub:
                 '/nuncio.registry.v1.RegistryService/ListInstallations',
                 request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListInstallationsRequest.SerializeToString,
                 response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListInstallationsResponse.FromString,
+                _registered_method=True)
+        self.GetUserReachability = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/GetUserReachability',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetUserReachabilityRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetUserReachabilityResponse.FromString,
+                _registered_method=True)
+        self.WatchInstallations = channel.unary_stream(
+                '/nuncio.registry.v1.RegistryService/WatchInstallations',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.WatchInstallationsRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.WatchInstallationsResponse.FromString,
                 _registered_method=True)
         self.SelectTargets = channel.unary_stream(
                 '/nuncio.registry.v1.RegistryService/SelectTargets',
@@ -106,6 +141,46 @@ class RegistryServiceStub:
                 '/nuncio.registry.v1.RegistryService/InvalidateTokens',
                 request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.InvalidateTokensRequest.SerializeToString,
                 response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.InvalidateTokensResponse.FromString,
+                _registered_method=True)
+        self.RestoreTokens = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/RestoreTokens',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RestoreTokensRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RestoreTokensResponse.FromString,
+                _registered_method=True)
+        self.PreviewHygiene = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/PreviewHygiene',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.PreviewHygieneRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.PreviewHygieneResponse.FromString,
+                _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/EraseUser',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseUserResponse.FromString,
+                _registered_method=True)
+        self.EraseInstallation = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/EraseInstallation',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseInstallationRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseInstallationResponse.FromString,
+                _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/ListErasures',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListErasuresResponse.FromString,
+                _registered_method=True)
+        self.ExportUser = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/ExportUser',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ExportUserRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ExportUserResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/ListAuditEvents',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
+        self.GetRegistryStats = channel.unary_unary(
+                '/nuncio.registry.v1.RegistryService/GetRegistryStats',
+                request_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetRegistryStatsRequest.SerializeToString,
+                response_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetRegistryStatsResponse.FromString,
                 _registered_method=True)
 
 
@@ -132,6 +207,21 @@ class RegistryServiceServicer:
 
     def ListApps(self, request, context):
         """Lists apps by app_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateApp(self, request, context):
+        """Changes an app's name and policies. What is unset stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteApp(self, request, context):
+        """Deletes an app that has no installations. Deleting it again changes nothing.
+        Fails with FAILED_PRECONDITION / APP_NOT_EMPTY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +276,28 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListConsentEvents(self, request, context):
+        """Lists the consent ledger of an installation, newest first.
+        Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TouchInstallations(self, request, context):
+        """Records when installations were last seen and opened. Times never go back. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeUsers(self, request, context):
+        """Gives all installations of one user to another, as when two accounts become one. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetInstallation(self, request, context):
         """Reads one installation. Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
         """
@@ -195,6 +307,22 @@ class RegistryServiceServicer:
 
     def ListInstallations(self, request, context):
         """Lists installations by installation_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUserReachability(self, request, context):
+        """Says for each user which channels reach them now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchInstallations(self, request, context):
+        """Streams what happens to the app's installations, in order, from a position on, for as long as
+        the caller listens. Every event arrives at least once.
+        Fails with OUT_OF_RANGE / POSITION_EXPIRED when events after the position are not kept any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,6 +351,64 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RestoreTokens(self, request, context):
+        """Takes invalidations back, by reason, lane, campaign and time: the tokens that were not replaced
+        meanwhile are live again. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewHygiene(self, request, context):
+        """Counts what the app's policies, or others, would do now, and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """Removes a user with all installations, ledger and history included, and leaves a proof. Safe to
+        repeat: what is gone is counted as 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseInstallation(self, request, context):
+        """Removes one installation in the same way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErasures(self, request, context):
+        """Lists proofs of erasure, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportUser(self, request, context):
+        """Gives everything that is kept of a user as one JSON document. Tokens are shown as fingerprints.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Lists reads of raw tokens and administrative calls, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRegistryStats(self, request, context):
+        """Tells what the app has, as it was last counted, and what happened day by day.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -240,6 +426,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListApps,
                     request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAppsRequest.FromString,
                     response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAppsResponse.SerializeToString,
+            ),
+            'UpdateApp': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateApp,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.UpdateAppRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.UpdateAppResponse.SerializeToString,
+            ),
+            'DeleteApp': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteApp,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.DeleteAppRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.DeleteAppResponse.SerializeToString,
             ),
             'RegisterToken': grpc.unary_unary_rpc_method_handler(
                     servicer.RegisterToken,
@@ -271,6 +467,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.SetConsentRequest.FromString,
                     response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.SetConsentResponse.SerializeToString,
             ),
+            'ListConsentEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConsentEvents,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListConsentEventsRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListConsentEventsResponse.SerializeToString,
+            ),
+            'TouchInstallations': grpc.unary_unary_rpc_method_handler(
+                    servicer.TouchInstallations,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.TouchInstallationsRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.TouchInstallationsResponse.SerializeToString,
+            ),
+            'MergeUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeUsers,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.MergeUsersRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.MergeUsersResponse.SerializeToString,
+            ),
             'GetInstallation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInstallation,
                     request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetInstallationRequest.FromString,
@@ -280,6 +491,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListInstallations,
                     request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListInstallationsRequest.FromString,
                     response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListInstallationsResponse.SerializeToString,
+            ),
+            'GetUserReachability': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUserReachability,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetUserReachabilityRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetUserReachabilityResponse.SerializeToString,
+            ),
+            'WatchInstallations': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchInstallations,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.WatchInstallationsRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.WatchInstallationsResponse.SerializeToString,
             ),
             'SelectTargets': grpc.unary_stream_rpc_method_handler(
                     servicer.SelectTargets,
@@ -295,6 +516,46 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.InvalidateTokens,
                     request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.InvalidateTokensRequest.FromString,
                     response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.InvalidateTokensResponse.SerializeToString,
+            ),
+            'RestoreTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreTokens,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RestoreTokensRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RestoreTokensResponse.SerializeToString,
+            ),
+            'PreviewHygiene': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewHygiene,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.PreviewHygieneRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.PreviewHygieneResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseUserRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseUserResponse.SerializeToString,
+            ),
+            'EraseInstallation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseInstallation,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseInstallationRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseInstallationResponse.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListErasuresRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListErasuresResponse.SerializeToString,
+            ),
+            'ExportUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportUser,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ExportUserRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ExportUserResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'GetRegistryStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRegistryStats,
+                    request_deserializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetRegistryStatsRequest.FromString,
+                    response_serializer=nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetRegistryStatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -381,6 +642,60 @@ class RegistryService:
             '/nuncio.registry.v1.RegistryService/ListApps',
             nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAppsRequest.SerializeToString,
             nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAppsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateApp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/UpdateApp',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.UpdateAppRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.UpdateAppResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteApp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/DeleteApp',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.DeleteAppRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.DeleteAppResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -554,6 +869,87 @@ class RegistryService:
             _registered_method=True)
 
     @staticmethod
+    def ListConsentEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/ListConsentEvents',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListConsentEventsRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListConsentEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TouchInstallations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/TouchInstallations',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.TouchInstallationsRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.TouchInstallationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/MergeUsers',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.MergeUsersRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.MergeUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetInstallation(request,
             target,
             options=(),
@@ -597,6 +993,60 @@ class RegistryService:
             '/nuncio.registry.v1.RegistryService/ListInstallations',
             nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListInstallationsRequest.SerializeToString,
             nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListInstallationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUserReachability(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/GetUserReachability',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetUserReachabilityRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetUserReachabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchInstallations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/WatchInstallations',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.WatchInstallationsRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.WatchInstallationsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -678,6 +1128,222 @@ class RegistryService:
             '/nuncio.registry.v1.RegistryService/InvalidateTokens',
             nuncio_dot_registry_dot_v1_dot_registry__service__pb2.InvalidateTokensRequest.SerializeToString,
             nuncio_dot_registry_dot_v1_dot_registry__service__pb2.InvalidateTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/RestoreTokens',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RestoreTokensRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.RestoreTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewHygiene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/PreviewHygiene',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.PreviewHygieneRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.PreviewHygieneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/EraseUser',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseUserRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseInstallation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/EraseInstallation',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseInstallationRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.EraseInstallationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/ListErasures',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListErasuresRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListErasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/ExportUser',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ExportUserRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ExportUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/ListAuditEvents',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAuditEventsRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRegistryStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nuncio.registry.v1.RegistryService/GetRegistryStats',
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetRegistryStatsRequest.SerializeToString,
+            nuncio_dot_registry_dot_v1_dot_registry__service__pb2.GetRegistryStatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

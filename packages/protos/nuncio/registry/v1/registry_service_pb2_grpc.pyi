@@ -44,6 +44,12 @@ class RegistryServiceStub:
     """Reads an app."""
     ListApps: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListAppsRequest, _registry_service_pb2.ListAppsResponse]
     """Lists apps by app_id."""
+    UpdateApp: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateAppRequest, _registry_service_pb2.UpdateAppResponse]
+    """Changes an app's name and policies. What is unset stays."""
+    DeleteApp: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeleteAppRequest, _registry_service_pb2.DeleteAppResponse]
+    """Deletes an app that has no installations. Deleting it again changes nothing.
+    Fails with FAILED_PRECONDITION / APP_NOT_EMPTY.
+    """
     RegisterToken: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterTokenRequest, _registry_service_pb2.RegisterTokenResponse]
     """Stores the token of an installation; safe to repeat. A token has one live owner per app and
     environment: when it lived on another installation, that one is REPLACED in the same
@@ -69,10 +75,25 @@ class RegistryServiceStub:
     """Records what the person agreed to. Holds for every page resolved after the call returned.
     Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
     """
+    ListConsentEvents: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListConsentEventsRequest, _registry_service_pb2.ListConsentEventsResponse]
+    """Lists the consent ledger of an installation, newest first.
+    Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
+    """
+    TouchInstallations: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.TouchInstallationsRequest, _registry_service_pb2.TouchInstallationsResponse]
+    """Records when installations were last seen and opened. Times never go back. Safe to repeat."""
+    MergeUsers: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.MergeUsersRequest, _registry_service_pb2.MergeUsersResponse]
+    """Gives all installations of one user to another, as when two accounts become one. Safe to repeat."""
     GetInstallation: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetInstallationRequest, _registry_service_pb2.GetInstallationResponse]
     """Reads one installation. Fails with NOT_FOUND / INSTALLATION_NOT_FOUND."""
     ListInstallations: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListInstallationsRequest, _registry_service_pb2.ListInstallationsResponse]
     """Lists installations by installation_id."""
+    GetUserReachability: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetUserReachabilityRequest, _registry_service_pb2.GetUserReachabilityResponse]
+    """Says for each user which channels reach them now."""
+    WatchInstallations: _grpc.UnaryStreamMultiCallable[_registry_service_pb2.WatchInstallationsRequest, _registry_service_pb2.WatchInstallationsResponse]
+    """Streams what happens to the app's installations, in order, from a position on, for as long as
+    the caller listens. Every event arrives at least once.
+    Fails with OUT_OF_RANGE / POSITION_EXPIRED when events after the position are not kept any more.
+    """
     SelectTargets: _grpc.UnaryStreamMultiCallable[_registry_service_pb2.SelectTargetsRequest, _registry_service_pb2.SelectTargetsResponse]
     """Streams the installations that match a predicate as pages of targets, in key order. The stream
     can be started again after any page with its cursor.
@@ -83,6 +104,26 @@ class RegistryServiceStub:
     """Retires tokens that a provider called dead, each only if it is still the same token and was not
     registered again since it died. Safe to repeat.
     """
+    RestoreTokens: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreTokensRequest, _registry_service_pb2.RestoreTokensResponse]
+    """Takes invalidations back, by reason, lane, campaign and time: the tokens that were not replaced
+    meanwhile are live again. Safe to repeat.
+    """
+    PreviewHygiene: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.PreviewHygieneRequest, _registry_service_pb2.PreviewHygieneResponse]
+    """Counts what the app's policies, or others, would do now, and changes nothing."""
+    EraseUser: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.EraseUserRequest, _registry_service_pb2.EraseUserResponse]
+    """Removes a user with all installations, ledger and history included, and leaves a proof. Safe to
+    repeat: what is gone is counted as 0.
+    """
+    EraseInstallation: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.EraseInstallationRequest, _registry_service_pb2.EraseInstallationResponse]
+    """Removes one installation in the same way."""
+    ListErasures: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListErasuresRequest, _registry_service_pb2.ListErasuresResponse]
+    """Lists proofs of erasure, newest first."""
+    ExportUser: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ExportUserRequest, _registry_service_pb2.ExportUserResponse]
+    """Gives everything that is kept of a user as one JSON document. Tokens are shown as fingerprints."""
+    ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListAuditEventsRequest, _registry_service_pb2.ListAuditEventsResponse]
+    """Lists reads of raw tokens and administrative calls, newest first."""
+    GetRegistryStats: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetRegistryStatsRequest, _registry_service_pb2.GetRegistryStatsResponse]
+    """Tells what the app has, as it was last counted, and what happened day by day."""
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -100,6 +141,12 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Reads an app."""
     ListApps: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListAppsRequest, _registry_service_pb2.ListAppsResponse]  # type: ignore[assignment]
     """Lists apps by app_id."""
+    UpdateApp: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateAppRequest, _registry_service_pb2.UpdateAppResponse]  # type: ignore[assignment]
+    """Changes an app's name and policies. What is unset stays."""
+    DeleteApp: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeleteAppRequest, _registry_service_pb2.DeleteAppResponse]  # type: ignore[assignment]
+    """Deletes an app that has no installations. Deleting it again changes nothing.
+    Fails with FAILED_PRECONDITION / APP_NOT_EMPTY.
+    """
     RegisterToken: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RegisterTokenRequest, _registry_service_pb2.RegisterTokenResponse]  # type: ignore[assignment]
     """Stores the token of an installation; safe to repeat. A token has one live owner per app and
     environment: when it lived on another installation, that one is REPLACED in the same
@@ -125,10 +172,25 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Records what the person agreed to. Holds for every page resolved after the call returned.
     Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
     """
+    ListConsentEvents: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListConsentEventsRequest, _registry_service_pb2.ListConsentEventsResponse]  # type: ignore[assignment]
+    """Lists the consent ledger of an installation, newest first.
+    Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
+    """
+    TouchInstallations: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.TouchInstallationsRequest, _registry_service_pb2.TouchInstallationsResponse]  # type: ignore[assignment]
+    """Records when installations were last seen and opened. Times never go back. Safe to repeat."""
+    MergeUsers: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.MergeUsersRequest, _registry_service_pb2.MergeUsersResponse]  # type: ignore[assignment]
+    """Gives all installations of one user to another, as when two accounts become one. Safe to repeat."""
     GetInstallation: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetInstallationRequest, _registry_service_pb2.GetInstallationResponse]  # type: ignore[assignment]
     """Reads one installation. Fails with NOT_FOUND / INSTALLATION_NOT_FOUND."""
     ListInstallations: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListInstallationsRequest, _registry_service_pb2.ListInstallationsResponse]  # type: ignore[assignment]
     """Lists installations by installation_id."""
+    GetUserReachability: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetUserReachabilityRequest, _registry_service_pb2.GetUserReachabilityResponse]  # type: ignore[assignment]
+    """Says for each user which channels reach them now."""
+    WatchInstallations: _aio.UnaryStreamMultiCallable[_registry_service_pb2.WatchInstallationsRequest, _registry_service_pb2.WatchInstallationsResponse]  # type: ignore[assignment]
+    """Streams what happens to the app's installations, in order, from a position on, for as long as
+    the caller listens. Every event arrives at least once.
+    Fails with OUT_OF_RANGE / POSITION_EXPIRED when events after the position are not kept any more.
+    """
     SelectTargets: _aio.UnaryStreamMultiCallable[_registry_service_pb2.SelectTargetsRequest, _registry_service_pb2.SelectTargetsResponse]  # type: ignore[assignment]
     """Streams the installations that match a predicate as pages of targets, in key order. The stream
     can be started again after any page with its cursor.
@@ -139,6 +201,26 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Retires tokens that a provider called dead, each only if it is still the same token and was not
     registered again since it died. Safe to repeat.
     """
+    RestoreTokens: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreTokensRequest, _registry_service_pb2.RestoreTokensResponse]  # type: ignore[assignment]
+    """Takes invalidations back, by reason, lane, campaign and time: the tokens that were not replaced
+    meanwhile are live again. Safe to repeat.
+    """
+    PreviewHygiene: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.PreviewHygieneRequest, _registry_service_pb2.PreviewHygieneResponse]  # type: ignore[assignment]
+    """Counts what the app's policies, or others, would do now, and changes nothing."""
+    EraseUser: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.EraseUserRequest, _registry_service_pb2.EraseUserResponse]  # type: ignore[assignment]
+    """Removes a user with all installations, ledger and history included, and leaves a proof. Safe to
+    repeat: what is gone is counted as 0.
+    """
+    EraseInstallation: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.EraseInstallationRequest, _registry_service_pb2.EraseInstallationResponse]  # type: ignore[assignment]
+    """Removes one installation in the same way."""
+    ListErasures: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListErasuresRequest, _registry_service_pb2.ListErasuresResponse]  # type: ignore[assignment]
+    """Lists proofs of erasure, newest first."""
+    ExportUser: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ExportUserRequest, _registry_service_pb2.ExportUserResponse]  # type: ignore[assignment]
+    """Gives everything that is kept of a user as one JSON document. Tokens are shown as fingerprints."""
+    ListAuditEvents: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListAuditEventsRequest, _registry_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists reads of raw tokens and administrative calls, newest first."""
+    GetRegistryStats: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetRegistryStatsRequest, _registry_service_pb2.GetRegistryStatsResponse]  # type: ignore[assignment]
+    """Tells what the app has, as it was last counted, and what happened day by day."""
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
@@ -171,6 +253,24 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListAppsResponse, _abc.Awaitable[_registry_service_pb2.ListAppsResponse]]:
         """Lists apps by app_id."""
+
+    @_abc_1.abstractmethod
+    def UpdateApp(
+        self,
+        request: _registry_service_pb2.UpdateAppRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.UpdateAppResponse, _abc.Awaitable[_registry_service_pb2.UpdateAppResponse]]:
+        """Changes an app's name and policies. What is unset stays."""
+
+    @_abc_1.abstractmethod
+    def DeleteApp(
+        self,
+        request: _registry_service_pb2.DeleteAppRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.DeleteAppResponse, _abc.Awaitable[_registry_service_pb2.DeleteAppResponse]]:
+        """Deletes an app that has no installations. Deleting it again changes nothing.
+        Fails with FAILED_PRECONDITION / APP_NOT_EMPTY.
+        """
 
     @_abc_1.abstractmethod
     def RegisterToken(
@@ -234,6 +334,32 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListConsentEvents(
+        self,
+        request: _registry_service_pb2.ListConsentEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ListConsentEventsResponse, _abc.Awaitable[_registry_service_pb2.ListConsentEventsResponse]]:
+        """Lists the consent ledger of an installation, newest first.
+        Fails with NOT_FOUND / INSTALLATION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def TouchInstallations(
+        self,
+        request: _registry_service_pb2.TouchInstallationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.TouchInstallationsResponse, _abc.Awaitable[_registry_service_pb2.TouchInstallationsResponse]]:
+        """Records when installations were last seen and opened. Times never go back. Safe to repeat."""
+
+    @_abc_1.abstractmethod
+    def MergeUsers(
+        self,
+        request: _registry_service_pb2.MergeUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.MergeUsersResponse, _abc.Awaitable[_registry_service_pb2.MergeUsersResponse]]:
+        """Gives all installations of one user to another, as when two accounts become one. Safe to repeat."""
+
+    @_abc_1.abstractmethod
     def GetInstallation(
         self,
         request: _registry_service_pb2.GetInstallationRequest,
@@ -248,6 +374,25 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ListInstallationsResponse, _abc.Awaitable[_registry_service_pb2.ListInstallationsResponse]]:
         """Lists installations by installation_id."""
+
+    @_abc_1.abstractmethod
+    def GetUserReachability(
+        self,
+        request: _registry_service_pb2.GetUserReachabilityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.GetUserReachabilityResponse, _abc.Awaitable[_registry_service_pb2.GetUserReachabilityResponse]]:
+        """Says for each user which channels reach them now."""
+
+    @_abc_1.abstractmethod
+    def WatchInstallations(
+        self,
+        request: _registry_service_pb2.WatchInstallationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_service_pb2.WatchInstallationsResponse], _abc.AsyncIterator[_registry_service_pb2.WatchInstallationsResponse]]:
+        """Streams what happens to the app's installations, in order, from a position on, for as long as
+        the caller listens. Every event arrives at least once.
+        Fails with OUT_OF_RANGE / POSITION_EXPIRED when events after the position are not kept any more.
+        """
 
     @_abc_1.abstractmethod
     def SelectTargets(
@@ -276,5 +421,73 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Retires tokens that a provider called dead, each only if it is still the same token and was not
         registered again since it died. Safe to repeat.
         """
+
+    @_abc_1.abstractmethod
+    def RestoreTokens(
+        self,
+        request: _registry_service_pb2.RestoreTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.RestoreTokensResponse, _abc.Awaitable[_registry_service_pb2.RestoreTokensResponse]]:
+        """Takes invalidations back, by reason, lane, campaign and time: the tokens that were not replaced
+        meanwhile are live again. Safe to repeat.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewHygiene(
+        self,
+        request: _registry_service_pb2.PreviewHygieneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.PreviewHygieneResponse, _abc.Awaitable[_registry_service_pb2.PreviewHygieneResponse]]:
+        """Counts what the app's policies, or others, would do now, and changes nothing."""
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _registry_service_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.EraseUserResponse, _abc.Awaitable[_registry_service_pb2.EraseUserResponse]]:
+        """Removes a user with all installations, ledger and history included, and leaves a proof. Safe to
+        repeat: what is gone is counted as 0.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseInstallation(
+        self,
+        request: _registry_service_pb2.EraseInstallationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.EraseInstallationResponse, _abc.Awaitable[_registry_service_pb2.EraseInstallationResponse]]:
+        """Removes one installation in the same way."""
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _registry_service_pb2.ListErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ListErasuresResponse, _abc.Awaitable[_registry_service_pb2.ListErasuresResponse]]:
+        """Lists proofs of erasure, newest first."""
+
+    @_abc_1.abstractmethod
+    def ExportUser(
+        self,
+        request: _registry_service_pb2.ExportUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ExportUserResponse, _abc.Awaitable[_registry_service_pb2.ExportUserResponse]]:
+        """Gives everything that is kept of a user as one JSON document. Tokens are shown as fingerprints."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: _registry_service_pb2.ListAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_registry_service_pb2.ListAuditEventsResponse]]:
+        """Lists reads of raw tokens and administrative calls, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetRegistryStats(
+        self,
+        request: _registry_service_pb2.GetRegistryStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.GetRegistryStatsResponse, _abc.Awaitable[_registry_service_pb2.GetRegistryStatsResponse]]:
+        """Tells what the app has, as it was last counted, and what happened day by day."""
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

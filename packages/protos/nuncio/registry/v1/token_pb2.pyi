@@ -125,6 +125,30 @@ INVALIDATION_OUTCOME_UNKNOWN: InvalidationOutcome.ValueType  # 5
 """No such installation."""
 Global___InvalidationOutcome: _TypeAlias = InvalidationOutcome  # noqa: Y015
 
+class _TouchOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TouchOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TouchOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOUCH_OUTCOME_UNSPECIFIED: _TouchOutcome.ValueType  # 0
+    """Not set. Never sent."""
+    TOUCH_OUTCOME_TOUCHED: _TouchOutcome.ValueType  # 1
+    """Its times are at least those that were told."""
+    TOUCH_OUTCOME_UNKNOWN: _TouchOutcome.ValueType  # 2
+    """No such installation."""
+
+class TouchOutcome(_TouchOutcome, metaclass=_TouchOutcomeEnumTypeWrapper):
+    """What touching one installation did."""
+
+TOUCH_OUTCOME_UNSPECIFIED: TouchOutcome.ValueType  # 0
+"""Not set. Never sent."""
+TOUCH_OUTCOME_TOUCHED: TouchOutcome.ValueType  # 1
+"""Its times are at least those that were told."""
+TOUCH_OUTCOME_UNKNOWN: TouchOutcome.ValueType  # 2
+"""No such installation."""
+Global___TouchOutcome: _TypeAlias = TouchOutcome  # noqa: Y015
+
 @_typing.final
 class Token(_message.Message):
     """A provider's address of an installation. Secret: it is sealed at rest and never logged."""

@@ -182,6 +182,13 @@ def _facts_from(facts: Facts) -> installation_pb2.InstallationFacts:
     )
 
 
+def optional_predicate_of(
+    request: pb.ListInstallationsRequest | pb.SelectTargetsRequest | pb.CountTargetsRequest,
+) -> Predicate | None:
+    """The condition of a request, None when there is none."""
+    return predicate_of(request.predicate) if request.HasField("predicate") else None
+
+
 def predicate_of(node: predicate_pb2.Predicate, path: str = "predicate") -> Predicate:
     """The tree of a condition. Protobuf's parser has bounded its depth: 100 messages."""
     match node.WhichOneof("node"):

@@ -5,7 +5,7 @@ from typing import Final
 
 from nuncio_registry.domain.errors import AppExists, AppNotFound
 from nuncio_registry.domain.model import App
-from nuncio_registry.domain.ports import AppStore
+from nuncio_registry.domain.ports.apps import AppStore
 from nuncio_runtime.clock import Clock
 from nuncio_runtime.errors import FieldViolation, InvalidField
 

@@ -8,7 +8,7 @@ from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.errors import InstallationNotFound
 from nuncio_registry.domain.keys import KeySpan
 from nuncio_registry.domain.model import ConsentChange, ConsentState, FactsChange, Installation
-from nuncio_registry.domain.ports import Installations
+from nuncio_registry.domain.ports.installations import Installations
 from nuncio_registry.domain.predicate import Predicate, check_predicate
 from nuncio_registry.domain.rules import check_consents, check_facts
 from nuncio_runtime.clock import Clock

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.model import DeadToken, InvalidationOutcome
-from nuncio_registry.domain.ports import Installations
+from nuncio_registry.domain.ports.lifecycle import Lifecycle
 
 
 class Invalidate:
     """Retires dead tokens."""
 
-    def __init__(self, installations: Installations, apps: Apps) -> None:
-        self._installations = installations
+    def __init__(self, lifecycle: Lifecycle, apps: Apps) -> None:
+        self._lifecycle = lifecycle
         self._apps = apps
 
     async def page(self, app_id: str, tokens: Sequence[DeadToken]) -> list[InvalidationOutcome]:
         """What happened to each token, in order. Raises AppNotFound."""
         await self._apps.require(app_id)
-        return await self._installations.invalidate(app_id, tokens)
+        return await self._lifecycle.invalidate(app_id, tokens)

@@ -90,6 +90,22 @@ class InvalidationOutcome(IntEnum):
     UNKNOWN = 5
 
 
+class ChangeKind(IntEnum):
+    """What happened to an installation, for the change feed."""
+
+    REGISTERED = 1
+    ROTATED = 2
+    REPLACED = 3
+    INVALIDATED = 4
+    EXPIRED = 5
+    RESTORED = 6
+    PERMISSION_CHANGED = 7
+    CONSENT_CHANGED = 8
+    IDENTIFIED = 9
+    ERASED = 10
+    DELETED = 11
+
+
 class Suppression(IntEnum):
     """Why a matching installation may not be reached, in the order of the checks."""
 
@@ -161,6 +177,20 @@ class Registration(NamedTuple):
     facts: Facts = Facts()
     consents: tuple[ConsentChange, ...] = ()
     observed_at: datetime | None = None
+
+
+class Change(NamedTuple):
+    """An event of the change feed.
+
+    value: of PERMISSION_CHANGED the permission, of CONSENT_CHANGED the state, else 0. detail: of
+    CONSENT_CHANGED the purpose, of INVALIDATED the reason, else empty.
+    """
+
+    installation_id: UUID
+    kind: ChangeKind
+    platform: Platform
+    value: int = 0
+    detail: str = ""
 
 
 class FactsChange(NamedTuple):

@@ -15,17 +15,21 @@ from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.model import (
     MAX_ATTRIBUTES,
     TOO_MANY_ATTRIBUTES,
+    Change,
+    ChangeKind,
     Environment,
+    Permission,
     Provider,
     Registration,
     RegistrationOutcome,
+    TokenState,
 )
-from nuncio_registry.domain.ports import (
-    Installations,
+from nuncio_registry.domain.ports.registration import (
     Known,
     NewRow,
     Plan,
     Registered,
+    Registrations,
     Result,
     Round,
 )
@@ -49,14 +53,14 @@ class Register:
 
     def __init__(
         self,
-        installations: Installations,
+        registrations: Registrations,
         apps: Apps,
         *,
         keys: KeyRing,
         guard: EndpointGuard,
         clock: Clock,
     ) -> None:
-        self._installations = installations
+        self._registrations = registrations
         self._apps = apps
         self._keys = keys
         self._guard = guard
@@ -106,7 +110,7 @@ class Register:
         def plan(known: Iterable[Known]) -> Plan:
             return self._sealed(app_id, rows, decide(rows, hashes, known=known, now=now))
 
-        return await self._installations.register(app_id, rows, hashes=hashes, now=now, plan=plan)
+        return await self._registrations.register(app_id, rows, hashes=hashes, now=now, plan=plan)
 
     def _sealed(self, app_id: str, rows: Sequence[Registration], plan: Plan) -> Plan:
         """Seal the tokens that are not stored yet in this very form.
@@ -120,9 +124,7 @@ class Register:
                 row = rows[new.row]
                 if new.key_id != self._keys.newest or row.provider == Provider.WEB_PUSH:
                     sealed = self._keys.seal(row.token, bound + row.installation_id.bytes)
-                    round_.rows[position] = NewRow(
-                        new.row, is_new=new.is_new, key_id=self._keys.newest, sealed=sealed
-                    )
+                    round_.rows[position] = new._replace(key_id=self._keys.newest, sealed=sealed)
         return plan
 
 
@@ -142,7 +144,7 @@ def decide(
     """
     state = _State(known)
     results = [state.register(i, row, hashes[i], now) for i, row in enumerate(rows)]
-    return Plan(results, state.rounds)
+    return Plan(results, state.rounds, state.changes)
 
 
 class _State:
@@ -156,8 +158,8 @@ class _State:
             if row.live
         }
         self.rounds: list[Round] = []
+        self.changes: list[Change] = []
         self._written: set[UUID] = set()
-        self._released: set[tuple[Environment, bytes]] = set()
 
     def register(self, index: int, row: Registration, token_hash: bytes, now: datetime) -> Result:
         key = (row.environment, token_hash)
@@ -170,36 +172,39 @@ class _State:
         if len(_attributes(row, mine)) > MAX_ATTRIBUTES:
             return TOO_MANY_ATTRIBUTES
         same = mine is not None and (mine.environment, mine.token_hash) == key
-        round_ = self._round_for(row.installation_id, owner, key)
+        round_ = self._round_for(row.installation_id, owner)
         if owner is not None:
-            round_.replaced.append(owner.installation_id)
-            self._known[owner.installation_id] = owner._replace(live=False)
+            self._replace(owner, round_)
         if mine is not None and mine.live and not same:
-            self._release(mine)
+            round_.released.append((mine.installation_id, mine.token_hash, mine.environment))
+            del self._owners[mine.environment, mine.token_hash]
         round_.rows.append(
-            NewRow(index, is_new=mine is None, key_id=mine.key_id if mine and same else None)
+            NewRow(
+                index,
+                is_new=mine is None,
+                takes_token=not (same and mine is not None and mine.live),
+                key_id=mine.key_id if mine and same else None,
+            )
         )
+        self.changes += _changes(row, mine, same=same)
         return self._keep(row, key, mine=mine, now=now, outcome=_outcome(mine, owner, same=same))
 
-    def _round_for(
-        self, installation_id: UUID, owner: Known | None, key: tuple[Environment, bytes]
-    ) -> Round:
+    def _round_for(self, installation_id: UUID, owner: Known | None) -> Round:
         """A round is written in any order, so what depends on a row of it starts the next one."""
-        depends = (
-            installation_id in self._written
-            or key in self._released
-            or (owner is not None and owner.installation_id in self._written)
+        depends = installation_id in self._written or (
+            owner is not None and owner.installation_id in self._written
         )
         if depends or not self.rounds:
-            self.rounds.append(Round([], []))
+            self.rounds.append(Round([], [], []))
             self._written.clear()
-            self._released.clear()
         return self.rounds[-1]
 
-    def _release(self, mine: Known) -> None:
-        key = (mine.environment, mine.token_hash)
-        del self._owners[key]
-        self._released.add(key)
+    def _replace(self, owner: Known, round_: Round) -> None:
+        """The live owner of a token loses it."""
+        round_.released.append((owner.installation_id, owner.token_hash, owner.environment))
+        round_.replaced.append(owner.installation_id)
+        self._known[owner.installation_id] = owner._replace(state=TokenState.REPLACED)
+        self.changes.append(Change(owner.installation_id, ChangeKind.REPLACED, owner.platform))
 
     def _keep(
         self,
@@ -217,7 +222,16 @@ class _State:
             registered_at = max(registered_at, mine.registered_at)
         attributes = _attributes(row, mine)
         self._known[row.installation_id] = Known(
-            row.installation_id, *key, None, True, registered_at, observed_at, attributes
+            row.installation_id,
+            row.platform,
+            *key,
+            None,
+            TokenState.ACTIVE,
+            registered_at,
+            observed_at,
+            row.facts.permission or (mine.permission if mine else Permission.UNDETERMINED),
+            (mine.user_id if mine else "") if row.user_id is None else row.user_id,
+            attributes,
         )
         self._owners[key] = row.installation_id
         self._written.add(row.installation_id)
@@ -236,6 +250,29 @@ def _attributes(row: Registration, mine: Known | None) -> frozenset[str]:
     told = row.facts.attributes or {}
     stored = mine.attributes if mine is not None else frozenset[str]()
     return stored.union(told) if told else stored
+
+
+def _changes(row: Registration, mine: Known | None, *, same: bool) -> list[Change]:
+    """What the row is for the change feed; a mere refreshment is nothing."""
+
+    def change(kind: ChangeKind, value: int = 0, detail: str = "") -> None:
+        changes.append(Change(row.installation_id, kind, row.platform, value, detail))
+
+    changes: list[Change] = []
+    if mine is None:
+        change(ChangeKind.REGISTERED)
+    elif not same:
+        change(ChangeKind.ROTATED)
+    elif not mine.live:
+        change(ChangeKind.RESTORED)
+    permission = mine.permission if mine else Permission.UNDETERMINED
+    if row.facts.permission and row.facts.permission != permission:
+        change(ChangeKind.PERMISSION_CHANGED, row.facts.permission)
+    if row.user_id is not None and row.user_id != (mine.user_id if mine else ""):
+        change(ChangeKind.IDENTIFIED)
+    for consent in row.consents:
+        change(ChangeKind.CONSENT_CHANGED, consent.state, consent.purpose)
+    return changes
 
 
 def _refused(violation: FieldViolation) -> InvalidField:

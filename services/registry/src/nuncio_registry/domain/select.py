@@ -20,7 +20,7 @@ import structlog
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.keys import FIRST_KEY, LAST_KEY, NO_KEYS, KeySpan
 from nuncio_registry.domain.model import Provider, Suppression
-from nuncio_registry.domain.ports import Counts, Installations, SelectedRows, Selection
+from nuncio_registry.domain.ports.selection import Counts, SelectedRows, Selection, Selections
 from nuncio_registry.domain.predicate import Predicate, check_predicate
 from nuncio_registry.domain.sealing import KeyRing, UnreadableToken, binding
 from nuncio_registry.domain.tokens import WEB_PUSH_KEY_BYTES
@@ -59,10 +59,8 @@ class TargetPage:
 class Select:
     """Selects and counts targets. Raises AppNotFound, InvalidField."""
 
-    def __init__(
-        self, installations: Installations, apps: Apps, *, keys: KeyRing, clock: Clock
-    ) -> None:
-        self._installations = installations
+    def __init__(self, selections: Selections, apps: Apps, *, keys: KeyRing, clock: Clock) -> None:
+        self._selections = selections
         self._apps = apps
         self._keys = keys
         self._clock = clock
@@ -70,7 +68,7 @@ class Select:
     async def count(self, app_id: str, predicate: Predicate | None, purpose: str) -> Counts:
         """Count what `pages` would give."""
         selection = await self._selection(app_id, predicate, purpose)
-        return await self._installations.count(selection)
+        return await self._selections.count(selection)
 
     async def pages(
         self,
@@ -112,7 +110,7 @@ class Select:
         if span.is_empty:
             return None
         part = selection._replace(first=UUID(int=span.first), last=UUID(int=span.last))
-        return await self._installations.select(part, limit=page_size)
+        return await self._selections.select(part, limit=page_size)
 
     def _readable_page(self, rows: SelectedRows, bound: bytes) -> TargetPage:
         """A token that does not open costs its installation the message, and nobody else."""

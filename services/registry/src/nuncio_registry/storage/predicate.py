@@ -23,7 +23,7 @@ from nuncio_registry.domain.predicate import (
 )
 from nuncio_registry.storage.attributes import to_json
 
-# What queries.sql has in the place of the predicate.
+# What queries have in the place of the predicate.
 PLACE: Final = "TRUE /* predicate */"
 
 _COLUMNS: Final = {

@@ -21,7 +21,8 @@ from nuncio_registry.domain.model import (
     Suppression,
     TokenState,
 )
-from nuncio_registry.domain.ports import Known, NewRow, SelectedRows
+from nuncio_registry.domain.ports.registration import Known, NewRow
+from nuncio_registry.domain.ports.selection import SelectedRows
 from nuncio_registry.storage.attributes import from_json, to_json
 
 _WORDS: Final = " "
@@ -39,17 +40,20 @@ def app_from(row: Record) -> App:
 
 def known_from(row: Record) -> Known:
     """A row of `lock_touched`."""
-    id_, environment, token_hash, key_id, live, registered_at, observed_at, names = row
-    attributes = frozenset(names)
+    id_, platform, environment, token_hash, key_id, state, registered_at, *told = row
+    observed_at, permission, user_id, names = told
     return Known(
         id_,
+        Platform(platform),
         Environment(environment),
         token_hash,
         key_id,
-        live,
+        TokenState(state),
         registered_at,
         observed_at,
-        attributes,
+        Permission(permission),
+        user_id,
+        frozenset(names),
     )
 
 
@@ -139,19 +143,6 @@ def purposes(changes: Sequence[ConsentChange], state: ConsentState) -> str | Non
     if not changes:
         return None
     return _WORDS.join(sorted(change.purpose for change in changes if change.state == state))
-
-
-def consent_columns(changes: Sequence[tuple[Any, ConsentChange]]) -> list[list[Any]]:
-    """The columns of `record_consents`, from $3 on; of pairs of installation and change."""
-    return [
-        [installation_id for installation_id, _ in changes],
-        [change.purpose for _, change in changes],
-        [change.state for _, change in changes],
-        [change.source for _, change in changes],
-        [change.prompt_strategy for _, change in changes],
-        [change.policy_version for _, change in changes],
-        [change.actor for _, change in changes],
-    ]
 
 
 def selected_from(rows: Sequence[Record]) -> SelectedRows:

@@ -19,12 +19,14 @@ CREATE TABLE app (
   app_id text COLLATE "C" PRIMARY KEY,
   display_name text NOT NULL,
   stale_after interval NOT NULL,
-  created_at timestamptz NOT NULL
+  created_at timestamptz NOT NULL,
+  expire_after interval NOT NULL DEFAULT '270 days',
+  retention interval NOT NULL DEFAULT '90 days'
 );
 
--- Every key begins with app_id: the column to distribute by. No foreign key to app: each
--- registration would lock the one row that all of them share. Enumerations hold the numbers of
--- the contract.
+-- Enumerations hold the numbers of the contract. No foreign keys: each registration would lock the
+-- one row of app that all of them share. Every key has installation_id in it, the column to
+-- distribute by; live_token has token_hash instead.
 CREATE TABLE installation (
   app_id text NOT NULL,
   installation_id uuid NOT NULL,
@@ -56,6 +58,7 @@ CREATE TABLE installation (
   device_model text,
   sdk_version text,
   topics text[] NOT NULL,
+  tags text[] NOT NULL DEFAULT '{}',
   -- {"plan": {"text": "free"}, "age": {"number": 7}}: the type is the key of the value, so a
   -- comparison that asks for another type finds nothing. Times are microseconds since 1970.
   attributes jsonb NOT NULL,
@@ -63,22 +66,31 @@ CREATE TABLE installation (
   consents_granted text[] NOT NULL,
   consents_denied text[] NOT NULL,
   PRIMARY KEY (app_id, installation_id)
-) WITH (fillfactor = 85); -- Room for refreshed rows on their own page, where no index changes.
-
--- One live owner per token, app and environment.
-CREATE UNIQUE INDEX installation_live_token
-  ON installation (app_id, token_hash, environment) WHERE token_state = 1;
+) PARTITION BY HASH (installation_id);
 
 CREATE INDEX installation_user ON installation (app_id, user_id) WHERE user_id IS NOT NULL;
 
-CREATE INDEX installation_topics ON installation USING gin (topics);
+-- For audiences that few installations match.
+CREATE INDEX installation_sets
+  ON installation USING gin (topics, tags, attributes jsonb_path_ops);
 
--- What people agreed to and refused, in order. Rows are only ever added.
+-- The one live owner of a token in an app and environment: a row for each ACTIVE installation.
+CREATE TABLE live_token (
+  app_id text NOT NULL,
+  token_hash bytea NOT NULL,
+  environment smallint NOT NULL,
+  installation_id uuid NOT NULL,
+  PRIMARY KEY (app_id, token_hash, environment)
+) PARTITION BY HASH (token_hash);
+
+CREATE SEQUENCE history_id;
+
+-- What people agreed to and refused, in order. Rows are only ever added, until they are erased.
 CREATE TABLE consent_event (
   app_id text NOT NULL,
   installation_id uuid NOT NULL,
   purpose text NOT NULL,
-  event_id bigint GENERATED ALWAYS AS IDENTITY,
+  event_id bigint NOT NULL DEFAULT nextval('history_id'),
   state smallint NOT NULL,
   source text NOT NULL,
   prompt_strategy text NOT NULL,
@@ -86,4 +98,119 @@ CREATE TABLE consent_event (
   actor text NOT NULL,
   changed_at timestamptz NOT NULL,
   PRIMARY KEY (app_id, installation_id, purpose, event_id)
+) PARTITION BY HASH (installation_id);
+
+-- The change feed. A reader goes up by (transaction_id, change_id) and stops before the oldest
+-- transaction that still runs, so that nothing is committed behind it. kind: the number of
+-- InstallationEventKind. value: of PERMISSION_CHANGED the permission, of CONSENT_CHANGED the state.
+CREATE TABLE change (
+  app_id text NOT NULL,
+  transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  change_id bigint NOT NULL DEFAULT nextval('history_id'),
+  installation_id uuid NOT NULL,
+  kind smallint NOT NULL,
+  platform smallint NOT NULL,
+  value smallint NOT NULL DEFAULT 0,
+  detail text NOT NULL DEFAULT '',
+  happened_at timestamptz NOT NULL,
+  PRIMARY KEY (app_id, transaction_id, change_id, installation_id)
+) PARTITION BY HASH (installation_id);
+
+CREATE INDEX change_installation ON change (app_id, installation_id);
+
+-- What providers called dead, so that it can be taken back.
+CREATE TABLE invalidation (
+  app_id text NOT NULL,
+  installation_id uuid NOT NULL,
+  invalidation_id bigint NOT NULL DEFAULT nextval('history_id'),
+  token_hash bytea NOT NULL,
+  dead_since timestamptz NOT NULL,
+  invalidated_at timestamptz NOT NULL,
+  restored_at timestamptz,
+  reason text NOT NULL,
+  lane text NOT NULL DEFAULT '',
+  campaign text NOT NULL DEFAULT '',
+  PRIMARY KEY (app_id, installation_id, invalidation_id)
+) PARTITION BY HASH (installation_id);
+
+CREATE INDEX invalidation_time ON invalidation (app_id, invalidated_at, invalidation_id);
+
+-- Proofs of erasure. They name nobody: subject_hash is keyed.
+CREATE TABLE erasure (
+  app_id text NOT NULL,
+  erasure_id uuid NOT NULL,
+  subject smallint NOT NULL,
+  subject_hash bytea NOT NULL,
+  removed jsonb NOT NULL,
+  principal text NOT NULL,
+  erased_at timestamptz NOT NULL,
+  PRIMARY KEY (app_id, erasure_id)
 );
+
+CREATE INDEX erasure_time ON erasure (app_id, erased_at, erasure_id);
+
+-- Reads of raw tokens, and administrative calls.
+CREATE TABLE audit_event (
+  event_id bigint PRIMARY KEY DEFAULT nextval('history_id'),
+  recorded_at timestamptz NOT NULL,
+  app_id text NOT NULL,
+  principal text NOT NULL,
+  peer text NOT NULL,
+  method text NOT NULL,
+  request_id text NOT NULL,
+  details jsonb NOT NULL
+);
+
+CREATE INDEX audit_event_app ON audit_event (app_id, event_id);
+
+-- What an app had at the last count of a day.
+CREATE TABLE stock (
+  app_id text NOT NULL,
+  day date NOT NULL,
+  counted_at timestamptz NOT NULL,
+  document jsonb NOT NULL,
+  PRIMARY KEY (app_id, day)
+);
+
+-- What happened on a day, counted from the change feed.
+CREATE TABLE flow (
+  app_id text NOT NULL,
+  day date NOT NULL,
+  kind smallint NOT NULL,
+  value smallint NOT NULL,
+  platform smallint NOT NULL,
+  count bigint NOT NULL,
+  PRIMARY KEY (app_id, day, kind, value, platform)
+);
+
+-- Positions in the change feed: up to where it is counted ("flow"), and up to where it is
+-- deleted ("deleted").
+CREATE TABLE bookmark (
+  app_id text NOT NULL,
+  name text NOT NULL,
+  transaction_id xid8 NOT NULL,
+  change_id bigint NOT NULL,
+  PRIMARY KEY (app_id, name)
+);
+
+-- 16 partitions each. With 100 million installations one has some 6 million rows: small enough to
+-- vacuum, and to build an index on, in minutes. Rows are refreshed on their own page, where no
+-- index changes: the fill factor leaves room for it.
+DO $$
+DECLARE
+  part record;
+BEGIN
+  FOR part IN
+    SELECT parent, remainder, fill
+      FROM (VALUES ('installation', 85), ('live_token', 100), ('consent_event', 100),
+                   ('change', 100), ('invalidation', 100)) AS t (parent, fill),
+           generate_series(0, 15) AS remainder
+  LOOP
+    EXECUTE format(
+      'CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS 16, REMAINDER %s)
+         WITH (fillfactor = %s, autovacuum_vacuum_scale_factor = 0.05,
+               autovacuum_analyze_scale_factor = 0.02)',
+      part.parent || '_' || part.remainder, part.parent, part.remainder, part.fill);
+  END LOOP;
+END
+$$;

@@ -1,0 +1,41 @@
+"""The calls about apps."""
+
+from typing import Final
+
+from nuncio.registry.v1 import registry_service_pb2 as pb
+from nuncio_registry.api import convert
+from nuncio_registry.api.calls import Calls, Context
+from nuncio_registry.api.values import duration_of
+from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
+
+_APPS: Final = b"apps"
+
+
+class AppCalls(Calls):
+    """Apps and their policies."""
+
+    async def CreateApp(
+        self, request: pb.CreateAppRequest, context: Context
+    ) -> pb.CreateAppResponse:
+        stale_after = None
+        if request.app.HasField("stale_after"):
+            stale_after = duration_of(request.app.stale_after, "app.stale_after")
+        app = await self._use.apps.create(
+            app_id=request.app.app_id,
+            display_name=request.app.display_name,
+            stale_after=stale_after,
+        )
+        return pb.CreateAppResponse(app=convert.app_from(app))
+
+    async def GetApp(self, request: pb.GetAppRequest, context: Context) -> pb.GetAppResponse:
+        return pb.GetAppResponse(app=convert.app_from(await self._use.apps.get(request.app_id)))
+
+    async def ListApps(self, request: pb.ListAppsRequest, context: Context) -> pb.ListAppsResponse:
+        after = decode_page_token(request.page_token, filter_digest=_APPS) or b""
+        size = page_size(request.page_size)
+        apps = await self._use.apps.page(after=after.decode(), limit=size + 1)
+        response = pb.ListAppsResponse(apps=map(convert.app_from, apps[:size]))
+        if len(apps) > size:
+            last = apps[size - 1].app_id.encode()
+            response.next_page_token = encode_page_token(last, filter_digest=_APPS)
+        return response

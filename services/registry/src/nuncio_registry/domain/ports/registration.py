@@ -1,0 +1,116 @@
+"""What the domain asks of the storage of registrations. The comments are the contract."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeAlias
+from uuid import UUID
+
+from nuncio_registry.domain.model import (
+    Change,
+    Environment,
+    Permission,
+    Platform,
+    Registration,
+    RegistrationOutcome,
+    TokenState,
+)
+from nuncio_runtime.errors import FieldViolation
+
+
+class Known(NamedTuple):
+    """What is stored of an installation that a page touches, locked.
+
+    user_id: empty when anonymous. attributes: their names; not read when no row of the page sets
+    any.
+    """
+
+    installation_id: UUID
+    platform: Platform
+    environment: Environment
+    token_hash: bytes
+    key_id: int | None
+    state: TokenState
+    registered_at: datetime
+    observed_at: datetime
+    permission: Permission = Permission.UNDETERMINED
+    user_id: str = ""
+    attributes: frozenset[str] = frozenset()
+
+    @property
+    def live(self) -> bool:
+        """Whether messages may be sent to its token."""
+        return self.state == TokenState.ACTIVE
+
+
+class NewRow(NamedTuple):
+    """A row of the page to be written.
+
+    row: its index in the page. is_new: there is no such installation yet. takes_token: it did not
+    own its token before. key_id and sealed: the sealed token to write; without `sealed` the stored
+    one stays.
+    """
+
+    row: int
+    is_new: bool
+    takes_token: bool
+    key_id: int | None = None
+    sealed: bytes | None = None
+
+
+class Round(NamedTuple):
+    """Rows that do not depend on each other, and what has to be done before they are written.
+
+    released: (installation, hash, environment) of tokens that lose their owners. replaced: the
+    installations whose tokens move to others.
+    """
+
+    released: list[tuple[UUID, bytes, Environment]]
+    replaced: list[UUID]
+    rows: list[NewRow]
+
+
+class Registered(NamedTuple):
+    """What a row did, and the time of the registration that is stored now."""
+
+    outcome: RegistrationOutcome
+    registered_at: datetime
+
+
+# What a row did, or the rule that it breaks with what is stored: then it does nothing.
+Result: TypeAlias = Registered | FieldViolation
+
+
+class Plan(NamedTuple):
+    """What a page does: a result per row, rounds of writing one after the other, and the events
+    for the change feed.
+    """
+
+    results: list[Result]
+    rounds: list[Round]
+    changes: list[Change]
+
+
+class Registrations(Protocol):
+    """Installations as they register.
+
+    Every call is one transaction, safe under races: whatever the callers do at the same time, a
+    token has at most one live owner per app and environment.
+    """
+
+    async def register(
+        self,
+        app_id: str,
+        rows: Sequence[Registration],
+        *,
+        hashes: Sequence[bytes],
+        now: datetime,
+        plan: Callable[[Sequence[Known]], Plan],
+    ) -> list[Result]:
+        """Lock what the page touches, ask for the plan, carry it out; the whole page or nothing.
+
+        Known rows are the installations named by the page and the live owners of its hashes.
+        `plan` may be asked more than once, when another transaction came between. Rows whose
+        token stays keep token_changed_at; a registered token is ACTIVE; last_seen_at never goes
+        back. Consent changes that differ from the latest event of their purpose are appended to
+        the ledger.
+        """

@@ -1,0 +1,74 @@
+"""Registration: the page's rows are locked, the plan is asked for, and carried out."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from nuncio_registry.domain.model import Registration
+from nuncio_registry.domain.ports.registration import Known, NewRow, Plan, Result, Round
+from nuncio_registry.storage import rows as rows_
+from nuncio_registry.storage.connection import Connection, Storage
+from nuncio_registry.storage.history import record_changes, record_consents
+from nuncio_registry.storage.ownership import Ownership, release, take
+from nuncio_runtime.postgres import load_queries
+
+Q: Final = load_queries("nuncio_registry.storage", "registration.sql")
+
+
+class PostgresRegistrations(Storage):
+    """Keeps `Registrations`."""
+
+    async def register(
+        self,
+        app_id: str,
+        rows: Sequence[Registration],
+        *,
+        hashes: Sequence[bytes],
+        now: datetime,
+        plan: Callable[[Sequence[Known]], Plan],
+    ) -> list[Result]:
+        ids = [row.installation_id for row in rows]
+        with_attributes = any(row.facts.attributes for row in rows)
+
+        async def attempt(connection: Connection) -> list[Result]:
+            touched = await connection.fetch(Q.lock_touched, app_id, ids, hashes, with_attributes)
+            results, rounds, changes = plan([rows_.known_from(row) for row in touched])
+            for round_ in rounds:
+                await _write_round(connection, app_id, rows, round_, hashes=hashes, now=now)
+            await record_changes(connection, app_id, changes, now=now)
+            return results
+
+        return await self.in_turn(app_id, attempt)
+
+
+async def _write_round(
+    connection: Connection,
+    app_id: str,
+    rows: Sequence[Registration],
+    round_: Round,
+    *,
+    hashes: Sequence[bytes],
+    now: datetime,
+) -> None:
+    await release(connection, app_id, [Ownership(*released) for released in round_.released])
+    if round_.replaced:
+        await connection.execute(Q.replace_owners, app_id, round_.replaced, now)
+    # In key order, as all writers do, so that fewer of them wait for each other in a circle.
+    ordered = sorted(round_.rows, key=lambda new: rows[new.row].installation_id)
+    for query, is_new in ((Q.insert_installations, True), (Q.refresh_installations, False)):
+        part: list[NewRow] = [new for new in ordered if new.is_new is is_new]
+        if part:
+            columns = rows_.installation_columns(rows, part, hashes)
+            await connection.execute(query, app_id, now, *columns)
+    taken = [
+        Ownership(rows[new.row].installation_id, hashes[new.row], rows[new.row].environment)
+        for new in ordered
+        if new.takes_token
+    ]
+    await take(connection, app_id, taken)
+    consents = [
+        (rows[new.row].installation_id, change)
+        for new in round_.rows
+        for change in rows[new.row].consents
+    ]
+    await record_consents(connection, app_id, consents, now=now)
