@@ -84,6 +84,18 @@ class ServiceProcess:
     target: str = ""
     log: list[str] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The lines so far of one event."""
+        lines = (_event(line.encode()) for line in self.log)
+        return [line for line in lines if line.get("event") == name]
+
+    async def logged(self, name: str, *, times: int = 1) -> list[dict[str, Any]]:
+        """Wait for so many lines of one event."""
+        async with self.news:
+            await self.news.wait_for(lambda: len(self.events(name)) >= times)
+        return self.events(name)
 
     async def stop(self) -> int:
         """Let it drain and end; returns its exit code. One that does not end is killed."""
@@ -110,6 +122,8 @@ class ServiceProcess:
             if event.get("event") == "server_started":
                 self.target = f"{event['host']}:{event['port']}"
                 self.started.set()
+            async with self.news:
+                self.news.notify_all()
         self.started.set()
 
 

@@ -3,8 +3,10 @@
 import re
 import secrets
 import time
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Protocol
+from urllib.parse import unquote
 
 REQUEST_ID: Final = "x-request-id"
 TRACEPARENT: Final = "traceparent"
@@ -17,21 +19,52 @@ _TRACEPARENT: Final = re.compile(
 )
 
 
+# The name under which gRPC keeps the subject common name of a client certificate that it verified.
+_COMMON_NAME: Final = "x509_common_name"
+_LONGEST_PRINCIPAL: Final = 200
+
+
+class Connection(Protocol):
+    """What a call tells of the connection that it came by: gRPC's own context does."""
+
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
+        """What the transport has verified of the caller; empty without TLS."""
+
+    def peer(self) -> str:
+        """Scheme and address, such as `ipv4:127.0.0.1:50051`; parts may be percent-encoded."""
+
+
 class Call:
     """One call that the server is answering.
 
     method: `package.Service/Method`. deadline: on the monotonic clock in seconds, None without.
+    connection: who called; None when the program calls itself.
     """
 
-    __slots__ = ("deadline", "flags", "method", "request_id", "span_id", "trace_id")
+    __slots__ = (
+        "_connection",
+        "deadline",
+        "flags",
+        "method",
+        "request_id",
+        "span_id",
+        "trace_id",
+    )
 
     def __init__(
-        self, method: str, *, request_id: str = "", traceparent: str = "", deadline: float | None
+        self,
+        method: str,
+        *,
+        request_id: str = "",
+        traceparent: str = "",
+        deadline: float | None,
+        connection: Connection | None = None,
     ) -> None:
         known = _REQUEST_ID.fullmatch(request_id)
         trace = _TRACEPARENT.fullmatch(traceparent)
         self.method = method
         self.deadline = deadline
+        self._connection = connection
         self.request_id = request_id if known else secrets.token_hex(8)
         self.trace_id = trace["trace"] if trace else secrets.token_hex(16)
         self.flags = trace["flags"] if trace else "00"
@@ -41,6 +74,22 @@ class Call:
     def traceparent(self) -> str:
         """The header that makes an outgoing call a child of this one."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+    # These two are asked for by few calls, so they are not looked up for all.
+
+    @property
+    def principal(self) -> str:
+        """Who calls: the subject common name of the verified client certificate, else empty."""
+        if self._connection is None:
+            return ""
+        names = list(self._connection.auth_context().get(_COMMON_NAME, ()))
+        name = names[0].decode(errors="replace") if names else ""
+        return "".join(c if c.isprintable() else "?" for c in name)[:_LONGEST_PRINCIPAL]
+
+    @property
+    def peer(self) -> str:
+        """Address of the caller, without the port; empty when the program calls itself."""
+        return "" if self._connection is None else _address(self._connection.peer())
 
 
 current_call: Final[ContextVar[Call | None]] = ContextVar("current_call", default=None)
@@ -56,3 +105,14 @@ def remaining(*, margin: float = 0.05, default: float = 30.0) -> float:
     if call is None or call.deadline is None:
         return default
     return max(0.0, call.deadline - time.monotonic() - margin)
+
+
+def _address(peer: str) -> str:
+    """`ipv4:192.0.2.1:50051` is 192.0.2.1, `ipv6:%5B2001:db8::1%5D:50051` is 2001:db8::1.
+
+    What has no port, such as `unix:/run/x.sock`, stays. Source: gRPC, doc/naming.md.
+    """
+    scheme, _, rest = unquote(peer).partition(":")
+    if scheme not in ("ipv4", "ipv6"):
+        return peer
+    return rest.rpartition(":")[0].strip("[]")

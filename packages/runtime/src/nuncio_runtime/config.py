@@ -37,6 +37,8 @@ NESTING = "__"
 NO_TIME = timedelta(0)
 A_MILLISECOND = timedelta(milliseconds=1)  # PostgreSQL counts in them, and takes 0 for no limit.
 LISTS = (list, tuple, set, frozenset)
+LAST_PORT = 65_535
+MOST_WORKERS = 64
 
 
 class ConfigError(Exception):
@@ -50,7 +52,7 @@ class ConfigError(Exception):
 def split_address(address: str) -> tuple[str, int]:
     """Take `host:port` or `[v6]:port` apart. Raises ValueError when it is neither."""
     host, separator, port = address.rpartition(":")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
+    if not separator or not host or not port.isdigit() or int(port) > LAST_PORT:
         raise ValueError("must be host:port, or [address]:port for IPv6")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -158,8 +160,12 @@ class ServerSettings(Section):
     metrics_listen: str = ""
     """Host and port for /metrics and /healthz over plain HTTP. Empty: none.
 
-    They are open to all who can reach them: beyond loopback only with METRICS_PUBLIC.
+    They are open to all who can reach them: beyond loopback only with METRICS_PUBLIC. With
+    several workers this shows the supervisor; worker 1 is at the next port, and so on.
     """
+
+    workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
+    """How many processes share the port. More than 1 needs Linux; see docs/workers.md."""
 
     default_deadline: timedelta = Field(default=timedelta(seconds=30), gt=NO_TIME)
     """The deadline of unary calls whose caller states none."""
@@ -192,6 +198,15 @@ class ServerSettings(Section):
             message = "refuses to start: an address that is not loopback needs TLS files"
             raise ValueError(message)
         return listen
+
+    @field_validator("workers")
+    @classmethod
+    def _need_ports_for_metrics(cls, workers: int, info: ValidationInfo) -> int:
+        metrics = info.data.get("metrics_listen")
+        if workers > 1 and metrics and split_address(metrics)[1] + workers > LAST_PORT:
+            message = "each worker needs a port above that of METRICS_LISTEN, and there is none"
+            raise ValueError(message)
+        return workers
 
     @field_validator("metrics_listen")
     @classmethod
@@ -304,7 +319,7 @@ def load(settings_type: type[S], environ: Mapping[str, str]) -> S:
     Raises ConfigError with every problem at once: values that do not fit, and variables that
     carry the service's prefix but are none of its settings.
     """
-    prefix = _prefix(settings_type)
+    prefix = prefix_of(settings_type)
     known = dict(_variables(settings_type))
     ours = {name: value for name, value in environ.items() if name.startswith(prefix)}
     problems = [f"{name}: there is no such setting" for name in ours if name not in known]
@@ -329,12 +344,13 @@ def describe(settings_type: type[ServiceSettings]) -> list[Setting]:
     ]
 
 
-def _prefix(settings_type: type[BaseSettings]) -> str:
+def prefix_of(settings_type: type[BaseSettings]) -> str:
+    """What the names of the service's variables begin with."""
     return (settings_type.model_config.get("env_prefix") or "").upper()
 
 
 def _variables(settings_type: type[BaseSettings]) -> Iterator[tuple[str, tuple[FieldInfo, str]]]:
-    yield from _walk(settings_type, _prefix(settings_type), None)
+    yield from _walk(settings_type, prefix_of(settings_type), None)
 
 
 def _walk(

@@ -4,7 +4,7 @@ Source: gRPC Health Checking Protocol (grpc/doc/health-checking.md), grpc.health
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import grpc
@@ -28,12 +28,20 @@ _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 class Health:
     """The state of each service, of each dependency (`dependency/name`), and of the whole ("").
 
-    A dependency that fails its check takes the services down with it, until it is back.
+    A dependency that fails its check takes the services down with it, until it is back; one that
+    is `dispensable` is only told of.
     """
 
-    def __init__(self, services: Sequence[str], checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self,
+        services: Sequence[str],
+        checks: Mapping[str, Check],
+        *,
+        dispensable: Collection[str] = (),
+    ) -> None:
         self._services = ("", *services)
         self._checks = checks
+        self._needed = checks.keys() - set(dispensable)
         self._draining = False
         self._states = dict.fromkeys(self._services, _NOT_SERVING)
         self._states |= {f"dependency/{name}": _NOT_SERVING for name in checks}
@@ -57,7 +65,7 @@ class Health:
         for name, up in found.items():
             DEPENDENCY_UP.labels(name).set(up)
         states = {f"dependency/{name}": _state(up) for name, up in found.items()}
-        up = all(answers) and not self._draining
+        up = all(found[name] for name in self._needed) and not self._draining
         await self._set(states | dict.fromkeys(self._services, _state(up)))
 
     async def drain(self) -> None:

@@ -16,17 +16,18 @@ from nuncio_runtime.config import LogSettings
 _CHATTY = ("alembic", "asyncio", "google", "grpc", "httpcore", "httpx", "hpack", "urllib3")
 
 
-def configure_logging(settings: LogSettings, service: str) -> None:
+def configure_logging(settings: LogSettings, service: str, *, worker: int = 0) -> None:
     """Send structlog's events and stdlib's records to stderr in one form.
 
-    Each line has `timestamp`, `level`, `logger`, `event` and `service`, and, while a call is
-    served, `method`, `request_id` and `trace_id`. Replaces what was configured before.
+    Each line has `timestamp`, `level`, `logger`, `event` and `service`; from one of several workers
+    its number as `worker`; and, while a call is served, `method`, `request_id` and `trace_id`.
+    Replaces what was configured before.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        _add_service(service),
+        _add_process(service, worker),
         _add_call,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -69,9 +70,11 @@ def _to_json(event: EventDict, **_: Any) -> str:
     return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _add_service(service: str) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+def _add_process(service: str, worker: int) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    process = {"service": service} | ({"worker": worker} if worker else {})
+
     def add(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        event["service"] = service
+        event.update(process)
         return event
 
     return add

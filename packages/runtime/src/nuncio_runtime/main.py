@@ -1,25 +1,41 @@
-"""The command line that all services share: serve, migrate, check-config."""
+"""The command line that all services share: serve, migrate, check-config, and their own."""
 
 import argparse
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import structlog
 import uvloop
 from pydantic import SecretStr
 
-from nuncio_runtime.config import ConfigError, ServiceSettings, describe, load
+from nuncio_runtime.config import ConfigError, ServiceSettings, describe, load, prefix_of
 from nuncio_runtime.embedded_postgres import embedded_postgres
 from nuncio_runtime.embedded_programs import EmbeddedPostgresError
 from nuncio_runtime.logging import configure_logging
 from nuncio_runtime.postgres import SchemaTooOld, StorageUnavailable, open_pool
+from nuncio_runtime.worker import become_worker, current_worker
 
 S = TypeVar("S", bound=ServiceSettings)
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[S]):
+    """A further command of one service, such as one that looks after its tables.
+
+    add_arguments: puts its arguments into its parser. run: gets settings whose database has a DSN
+    and a schema that is new enough, and gives the exit code. It may raise ConfigError.
+    """
+
+    name: str
+    help: str
+    run: Callable[[S, argparse.Namespace], Awaitable[int]]
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
 
 
 def run_service(
@@ -30,25 +46,30 @@ def run_service(
     package: str,
     run: Callable[[S], Awaitable[None]],
     more_problems: Callable[[S], Sequence[str]] = lambda _: (),
+    commands: Sequence[Command[S]] = (),
 ) -> int:
     """Do what the arguments (without the program's name) ask for; returns the exit code.
 
     0: done. 1: it failed while running. 2: the arguments or settings cannot be used.
     `run` gets settings whose database has a DSN, and a schema that is new enough.
     `more_problems`: what check-config is to say beyond the settings themselves, such as of the
-    files that they name.
+    files that they name. `commands`: what the service can do besides.
     """
-    arguments = _parser(name).parse_args(argv)
+    arguments = _parser(name, commands).parse_args(argv)
     if arguments.command == "check-config" and arguments.list:
         _print_settings(settings_type)
         return 0
     try:
         settings = load(settings_type, os.environ)
-        configure_logging(settings.log, name)
+        configure_logging(settings.log, name, worker=arguments.worker)
+        if arguments.worker:
+            become_worker(arguments.worker, settings.server)
         if arguments.command == "migrate":
             uvloop.run(_migrate(settings, package, arguments.until))
         elif arguments.command == "serve":
-            uvloop.run(_serve(settings, package, run))
+            return uvloop.run(_serve(settings, package, run))
+        elif own := next((c for c in commands if c.name == arguments.command), None):
+            return uvloop.run(_run_own(settings, package, own, arguments))
         elif problems := more_problems(settings):
             raise ConfigError(*problems)
     except ConfigError as error:
@@ -60,10 +81,13 @@ def run_service(
     return 0
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def _parser(name: str, own: Sequence[Command[S]]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="answer calls until SIGTERM or SIGINT")
+    parser.set_defaults(worker=0)
+    serving = commands.add_parser("serve", help="answer calls until SIGTERM or SIGINT")
+    # For the supervisor of several workers, which alone knows what else one needs.
+    serving.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)
     migration = commands.add_parser("migrate", help="bring the schema up to date")
     migration.add_argument(
         "--until",
@@ -73,6 +97,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
     )
     check = commands.add_parser("check-config", help="say what is wrong with the settings")
     check.add_argument("--list", action="store_true", help="show all settings instead")
+    for command in own:
+        command.add_arguments(commands.add_parser(command.name, help=command.help))
     return parser
 
 
@@ -87,7 +113,43 @@ async def _migrate(settings: ServiceSettings, package: str, until: str) -> None:
         await migrate(reachable.database, package, until="pre" if until == "pre" else "post")
 
 
-async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]]) -> None:
+async def _run_own(
+    settings: S, package: str, command: Command[S], arguments: argparse.Namespace
+) -> int:
+    async with _ready(settings, package) as ready:
+        return await command.run(ready, arguments)
+
+
+async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]]) -> int:
+    if current_worker.get() is not None:
+        await run(settings)  # Its supervisor has looked after the database.
+        return 0
+    async with _ready(settings, package) as ready:
+        if settings.server.workers > 1:
+            return await _supervise(ready, package)
+        await run(ready)
+    return 0
+
+
+async def _supervise(settings: ServiceSettings, package: str) -> int:
+    from nuncio_runtime.workers import Program, supervise
+
+    prefix, dsn = prefix_of(type(settings)), settings.database.dsn
+    environment = dict(os.environ)
+    if dsn is not None:
+        environment[f"{prefix}DATABASE__DSN"] = dsn.get_secret_value()
+    program = Program(
+        (package, "serve"),
+        prefix=prefix,
+        metrics_listen=settings.server.metrics_listen,
+        environment=environment,
+    )
+    return await supervise(settings.server, program)
+
+
+@asynccontextmanager
+async def _ready(settings: S, package: str) -> AsyncIterator[S]:
+    """Settings whose database has a DSN and a schema that is new enough. Raises SchemaTooOld."""
     from nuncio_runtime.migrate import check_schema, migrate
 
     async with _database(settings) as reachable:
@@ -96,7 +158,7 @@ async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]])
         else:
             async with open_pool(reachable.database) as pool:
                 await check_schema(pool, package)
-        await run(reachable)
+        yield reachable
 
 
 @asynccontextmanager

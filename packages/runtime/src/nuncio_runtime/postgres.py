@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from importlib.resources import files
@@ -43,8 +43,14 @@ class SchemaTooOld(ServiceError):
 
 
 @asynccontextmanager
-async def open_pool(settings: DatabaseSettings) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
+async def open_pool(
+    settings: DatabaseSettings, *, planned: Mapping[str, str] | None = None
+) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
     """Connections whose search path is the service's schema; json and jsonb are Python values.
+
+    planned: settings of the server's planner for statements that know their way. Who borrows such
+    a connection leaves nothing behind on it: it is not reset, which saves each statement a second
+    trip to the server.
 
     Raises StorageUnavailable when the server cannot be reached. On leaving, connections in use
     get a few seconds to come back before they are cut.
@@ -57,10 +63,14 @@ async def open_pool(settings: DatabaseSettings) -> AsyncIterator["asyncpg.Pool[a
             timeout=settings.connect_timeout.total_seconds(),
             command_timeout=settings.statement_timeout.total_seconds() + _ANSWER_SECONDS,
             init=_set_codecs,
+            reset=None if planned is None else _leave_as_it_is,
             server_settings={
                 "application_name": f"nuncio_{settings.schema}",
                 "search_path": settings.schema,
+                # Compiling takes longer than any of our statements, partitioned tables above all.
+                "jit": "off",
                 "statement_timeout": str(round(settings.statement_timeout.total_seconds() * 1000)),
+                **(planned or {}),
             },
         )
     try:
@@ -199,6 +209,10 @@ async def _set_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.set_type_codec(
             name, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads
         )
+
+
+async def _leave_as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Instead of asyncpg's reset."""
 
 
 def _to_json(value: Any) -> str:

@@ -1,8 +1,9 @@
 """The life of a server: start, serve, drain, stop."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from nuncio_runtime.health import Health
 from nuncio_runtime.interceptors.pipeline import Pipeline
 from nuncio_runtime.metrics import metrics_server
 from nuncio_runtime.tls import server_credentials
+from nuncio_runtime.worker import current_worker
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ async def serve(
     mounts: Sequence[Mount],
     *,
     checks: Mapping[str, Callable[[], Awaitable[bool]]] | None = None,
+    dispensable: Collection[str] = (),
     background: Sequence[Background] = (),
     stop: asyncio.Event | None = None,
     started: Callable[[int], None] | None = None,
@@ -49,7 +52,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`, then drain and return.
 
-    checks: dependencies by name; while one fails, health says NOT_SERVING. background: coroutine
+    checks: dependencies by name; while one fails, health says NOT_SERVING. dispensable: names of
+    those whose failing is only told, as `dependency/name` and in the metrics. background: coroutine
     functions that run beside the server; when one raises, the server drains and the error is
     raised. started: told the port once calls are taken. draining: called once, when the drain
     begins, so that the background takes up nothing new while running calls finish.
@@ -59,10 +63,11 @@ async def serve(
     after that.
     """
     stop = stop or asyncio.Event()
-    health = Health([mount.service.full_name for mount in mounts], checks or {})
+    names = [mount.service.full_name for mount in mounts]
+    health = Health(names, checks or {}, dispensable=dispensable)
     failures: list[Exception] = []
     async with AsyncExitStack() as stack:
-        stack.enter_context(_signals_set(stop))
+        stack.enter_context(signals_set(stop))
         if settings.metrics_listen:
             metrics = metrics_server(settings.metrics_listen, healthy=lambda: health.serving)
             await stack.enter_async_context(metrics)
@@ -112,8 +117,9 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         # gRPC's own limit is five minutes, and it ends the connections of those who ask sooner.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
-        # A port that is taken is an error, not a second server on the same port.
-        ("grpc.so_reuseport", 0),
+        # A port that is taken is an error, not a second server on the same port. For workers their
+        # supervisor sees to that.
+        ("grpc.so_reuseport", int(current_worker.get() is not None)),
     ]
 
 
@@ -131,7 +137,12 @@ def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
 def _announce(settings: ServerSettings, port: int, started: Callable[[int], None] | None) -> None:
     host, _ = split_address(settings.listen)
     tls = settings.tls_certificate_file is not None
-    log.info("server_started", host=host, port=port, tls=tls)
+    worker = current_worker.get()
+    if worker is None:
+        log.info("server_started", host=host, port=port, tls=tls)
+    else:
+        log.info("worker_started", host=host, port=port, tls=tls, pid=os.getpid())
+        worker.listens()
     if started is not None:
         started(port)
 
@@ -154,7 +165,7 @@ async def _watched(work: Background, stop: asyncio.Event, failures: list[Excepti
 
 
 @contextmanager
-def _signals_set(stop: asyncio.Event) -> Iterator[None]:
+def signals_set(stop: asyncio.Event) -> Iterator[None]:
     """While inside, SIGTERM and SIGINT set the event instead of ending the process."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)

@@ -80,6 +80,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The position is older than the oldest change that is kept: changes were missed. List the
     installations, then watch from now on. Metadata: appId.
     """
+    ERROR_REASON_EXPORT_TOO_LARGE: _ErrorReason.ValueType  # 23
+    """What is kept of a user does not fit into one message. Metadata: appId, maxBytes."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of google.rpc.ErrorInfo.reason, there without the prefix. Domain: "nuncio"."""
@@ -142,4 +144,6 @@ ERROR_REASON_POSITION_EXPIRED: ErrorReason.ValueType  # 22
 """The position is older than the oldest change that is kept: changes were missed. List the
 installations, then watch from now on. Metadata: appId.
 """
+ERROR_REASON_EXPORT_TOO_LARGE: ErrorReason.ValueType  # 23
+"""What is kept of a user does not fit into one message. Metadata: appId, maxBytes."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nuncio/feedback/v1/outcome.proto\x12\x12nuncio.feedback.v1\x1a\x1b\x62uf/validate/validate.proto\"\xfb\x03\n\x0bOutcomePage\x12\"\n\x07page_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x06pageId\x12)\n\x0b\x64ispatch_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndispatchId\x12!\n\x06\x61pp_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12$\n\x08\x63\x61mpaign\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x63\x61mpaign\x12\x12\n\x04test\x18\x05 \x01(\x08R\x04test\x12\x1e\n\x05\x63ount\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x05\x63ount\x12)\n\x10installation_ids\x18\x07 \x01(\x0cR\x0finstallationIds\x12\x1d\n\ntoken_refs\x18\x08 \x01(\x0cR\ttokenRefs\x12\x1c\n\tplatforms\x18\t \x01(\x0cR\tplatforms\x12\x1c\n\tproviders\x18\n \x01(\x0cR\tproviders\x12\x1a\n\x08verdicts\x18\x0b \x01(\x0cR\x08verdicts\x12\x18\n\x07reasons\x18\x0c \x03(\rR\x07reasons\x12,\n\x0creason_names\x18\r \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0breasonNames\x12\x17\n\x07sent_at\x18\x0e \x03(\x10R\x06sentAt\x12\x1d\n\ndead_since\x18\x0f \x03(\x10R\tdeadSince*\xd9\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x16\n\x12VERDICT_TOKEN_DEAD\x10\x02\x12\x1a\n\x16VERDICT_TOKEN_DOUBTFUL\x10\x03\x12\x11\n\rVERDICT_RETRY\x10\x04\x12\x13\n\x0fVERDICT_REFUSED\x10\x05\x12\x19\n\x15VERDICT_MISCONFIGURED\x10\x06\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x07\x12\x13\n\x0fVERDICT_EXPIRED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n nuncio/feedback/v1/outcome.proto\x12\x12nuncio.feedback.v1\x1a\x1b\x62uf/validate/validate.proto\"\xc2\x04\n\x0bOutcomePage\x12\"\n\x07page_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x06pageId\x12)\n\x0b\x64ispatch_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\ndispatchId\x12!\n\x06\x61pp_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12$\n\x08\x63\x61mpaign\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x08\x63\x61mpaign\x12\x12\n\x04test\x18\x05 \x01(\x08R\x04test\x12\x1e\n\x05\x63ount\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x05\x63ount\x12)\n\x10installation_ids\x18\x07 \x01(\x0cR\x0finstallationIds\x12\x1d\n\ntoken_refs\x18\x08 \x01(\x0cR\ttokenRefs\x12\x1c\n\tplatforms\x18\t \x01(\x0cR\tplatforms\x12\x1c\n\tproviders\x18\n \x01(\x0cR\tproviders\x12\x1a\n\x08verdicts\x18\x0b \x01(\x0cR\x08verdicts\x12\x18\n\x07reasons\x18\x0c \x03(\rR\x07reasons\x12,\n\x0creason_names\x18\r \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x0breasonNames\x12\x17\n\x07sent_at\x18\x0e \x03(\x10R\x06sentAt\x12\x1d\n\ndead_since\x18\x0f \x03(\x10R\tdeadSince\x12\x14\n\x05lanes\x18\x10 \x03(\rR\x05lanes\x12/\n\nlane_names\x18\x11 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\x18\xc8\x01R\tlaneNames*\xd9\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x16\n\x12VERDICT_TOKEN_DEAD\x10\x02\x12\x1a\n\x16VERDICT_TOKEN_DOUBTFUL\x10\x03\x12\x11\n\rVERDICT_RETRY\x10\x04\x12\x13\n\x0fVERDICT_REFUSED\x10\x05\x12\x19\n\x15VERDICT_MISCONFIGURED\x10\x06\x12\x13\n\x0fVERDICT_UNKNOWN\x10\x07\x12\x13\n\x0fVERDICT_EXPIRED\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,8 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTCOMEPAGE'].fields_by_name['count']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_OUTCOMEPAGE'].fields_by_name['reason_names']._loaded_options = None
   _globals['_OUTCOMEPAGE'].fields_by_name['reason_names']._serialized_options = b'\272H\006\222\001\003\020\350\007'
-  _globals['_VERDICT']._serialized_start=596
-  _globals['_VERDICT']._serialized_end=813
+  _globals['_OUTCOMEPAGE'].fields_by_name['lane_names']._loaded_options = None
+  _globals['_OUTCOMEPAGE'].fields_by_name['lane_names']._serialized_options = b'\272H\r\222\001\n\020\350\007\"\005r\003\030\310\001'
+  _globals['_VERDICT']._serialized_start=667
+  _globals['_VERDICT']._serialized_end=884
   _globals['_OUTCOMEPAGE']._serialized_start=86
-  _globals['_OUTCOMEPAGE']._serialized_end=593
+  _globals['_OUTCOMEPAGE']._serialized_end=664
 # @@protoc_insertion_point(module_scope)

@@ -88,6 +88,8 @@ class OutcomePage(_message.Message):
     REASON_NAMES_FIELD_NUMBER: _builtins.int
     SENT_AT_FIELD_NUMBER: _builtins.int
     DEAD_SINCE_FIELD_NUMBER: _builtins.int
+    LANES_FIELD_NUMBER: _builtins.int
+    LANE_NAMES_FIELD_NUMBER: _builtins.int
     page_id: _builtins.str
     """Unique for the page, and the same whenever it is reported again. 1 to 100 characters."""
     dispatch_id: _builtins.str
@@ -128,6 +130,16 @@ class OutcomePage(_message.Message):
         the provider did not say.
         """
 
+    @_builtins.property
+    def lanes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Index into lane_names, per row. Empty: not told, for any row of the page."""
+
+    @_builtins.property
+    def lane_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The lanes that answered, as the dispatcher's log names them: provider, app and environment, such
+        as "apns/com.example.shop/production". At most 1,000 of at most 200 characters.
+        """
+
     def __init__(
         self,
         *,
@@ -146,10 +158,12 @@ class OutcomePage(_message.Message):
         reason_names: _abc.Iterable[_builtins.str] | None = ...,
         sent_at: _abc.Iterable[_builtins.int] | None = ...,
         dead_since: _abc.Iterable[_builtins.int] | None = ...,
+        lanes: _abc.Iterable[_builtins.int] | None = ...,
+        lane_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "campaign", b"campaign", "count", b"count", "dead_since", b"dead_since", "dispatch_id", b"dispatch_id", "installation_ids", b"installation_ids", "page_id", b"page_id", "platforms", b"platforms", "providers", b"providers", "reason_names", b"reason_names", "reasons", b"reasons", "sent_at", b"sent_at", "test", b"test", "token_refs", b"token_refs", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "campaign", b"campaign", "count", b"count", "dead_since", b"dead_since", "dispatch_id", b"dispatch_id", "installation_ids", b"installation_ids", "lane_names", b"lane_names", "lanes", b"lanes", "page_id", b"page_id", "platforms", b"platforms", "providers", b"providers", "reason_names", b"reason_names", "reasons", b"reasons", "sent_at", b"sent_at", "test", b"test", "token_refs", b"token_refs", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -215,7 +215,9 @@ class Registration(_message.Message):
     @_builtins.property
     def observed_at(self) -> _timestamp_pb2.Timestamp:
         """The client's clock when it saw the token. Unset: now. When older than what is stored, the
-        registration is ignored as STALE. At most 10 minutes in the future.
+        registration is ignored as STALE. At most 10 minutes in the future. Invalidations that name an
+        earlier time leave the token alone; those that name this time or a later one do not, so a client
+        that registers a token just when it got it had better leave it unset.
         """
 
     def __init__(
@@ -280,7 +282,9 @@ class RegisterTokenResponse(_message.Message):
     """What happened."""
     @_builtins.property
     def register_time(self) -> _timestamp_pb2.Timestamp:
-        """Time of this registration. Invalidations that name an earlier time leave the token alone."""
+        """Time of this registration. Unless it came with observed_at, invalidations that name an earlier
+        time leave the token alone.
+        """
 
     def __init__(
         self,
@@ -955,7 +959,9 @@ class DeadToken(_message.Message):
     reason: _builtins.str
     """The provider's reason, such as "Unregistered". At most 100 characters."""
     lane: _builtins.str
-    """The lane that heard it, for RestoreTokens. At most 200 characters."""
+    """The lane that heard it, for RestoreTokens, such as "apns/com.example.shop/production". At most
+    200 characters.
+    """
     campaign: _builtins.str
     """The campaign that it was sent for, for RestoreTokens. At most 128 characters."""
     @_builtins.property
@@ -1480,7 +1486,7 @@ class RestoreTokensRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     lane: _builtins.str
-    """Only those of this lane. Empty: of all."""
+    """Only those of this lane, see DeadToken. Empty: of all."""
     campaign: _builtins.str
     """Only those of this campaign. Empty: of all."""
     dry_run: _builtins.bool

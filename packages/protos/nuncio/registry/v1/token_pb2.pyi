@@ -100,7 +100,9 @@ class _InvalidationOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_I
     INVALIDATION_OUTCOME_INVALIDATED: _InvalidationOutcome.ValueType  # 1
     """The token is INVALID now."""
     INVALIDATION_OUTCOME_KEPT_NEWER: _InvalidationOutcome.ValueType  # 2
-    """Kept: the token was registered after it was reported dead."""
+    """Kept: the token was seen by its installation after it was reported dead; see
+    Registration.observed_at.
+    """
     INVALIDATION_OUTCOME_KEPT_OTHER_TOKEN: _InvalidationOutcome.ValueType  # 3
     """Kept: the installation has another token now."""
     INVALIDATION_OUTCOME_ALREADY_DEAD: _InvalidationOutcome.ValueType  # 4
@@ -116,7 +118,9 @@ INVALIDATION_OUTCOME_UNSPECIFIED: InvalidationOutcome.ValueType  # 0
 INVALIDATION_OUTCOME_INVALIDATED: InvalidationOutcome.ValueType  # 1
 """The token is INVALID now."""
 INVALIDATION_OUTCOME_KEPT_NEWER: InvalidationOutcome.ValueType  # 2
-"""Kept: the token was registered after it was reported dead."""
+"""Kept: the token was seen by its installation after it was reported dead; see
+Registration.observed_at.
+"""
 INVALIDATION_OUTCOME_KEPT_OTHER_TOKEN: InvalidationOutcome.ValueType  # 3
 """Kept: the installation has another token now."""
 INVALIDATION_OUTCOME_ALREADY_DEAD: InvalidationOutcome.ValueType  # 4

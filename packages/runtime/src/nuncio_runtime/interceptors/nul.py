@@ -64,8 +64,25 @@ def _search_for(field: FieldDescriptor) -> _Search | None:
     if inner is not None and inner.GetOptions().map_entry:
         key, value = inner.fields
         return partial(_in_map, in_key=_search_for(key), in_value=_search_for(value))
+    if inner is not None and not _may_hold_text(inner):
+        return None
     if inner is not None:
         return _in_messages if field.is_repeated else _in_message
     if field.type == FieldDescriptor.TYPE_STRING:
         return _in_texts if field.is_repeated else _in_text
     return None
+
+
+@cache
+def _may_hold_text(descriptor: Descriptor) -> bool:
+    """Whether a text is somewhere in messages of the type."""
+    seen, left = {descriptor.full_name}, [descriptor]
+    while left:
+        for field in left.pop().fields:
+            if field.type == FieldDescriptor.TYPE_STRING:
+                return True
+            inner: Descriptor | None = field.message_type
+            if inner is not None and inner.full_name not in seen:
+                seen.add(inner.full_name)
+                left.append(inner)
+    return False

@@ -145,6 +145,7 @@ class _Method:
             request_id=str(headers.get(REQUEST_ID, "")),
             traceparent=str(headers.get(TRACEPARENT, "")),
             deadline=None if left is None else time.monotonic() + left,
+            connection=context,
         )
         # Never reset: gRPC gives each call a context of its own.
         current_call.set(call)
