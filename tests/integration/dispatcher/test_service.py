@@ -14,6 +14,7 @@ from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
 from nuncio.feedback.v1 import feedback_service_pb2 as feedback_pb
 from nuncio.feedback.v1 import feedback_service_pb2_grpc as feedback_rpc
+from nuncio.registry.v1 import registry_service_pb2 as registry_pb
 from nuncio.registry.v1 import token_pb2
 from nuncio.targeting.v1 import audience_pb2
 from nuncio_runtime.client import RemoteError, connect
@@ -366,7 +367,8 @@ async def test_dead_tokens_are_not_targets_of_a_later_dispatch(
 ) -> None:
     dying = Shares(dead=1, dead_before=0, throttled=0, slow=0)
     await around.install(ProviderName.FCM, 10, app_id=DYING_APP, shares=dying)
-    created = await stub.CreateDispatch(order(app_id=DYING_APP))
+    start = datetime.now(UTC)
+    created = await stub.CreateDispatch(order(app_id=DYING_APP, campaign="dying"))
     books = (await finished(stub, created.dispatch.dispatch_id)).books
     assert [(each.count, each.token_dead) for each in books.rejected] == [(10, True)]
     while books.rejected:  # Until feedback has carried the news to the registry.
@@ -375,3 +377,9 @@ async def test_dead_tokens_are_not_targets_of_a_later_dispatch(
     assert [(each.count, each.reason) for each in books.suppressed] == [
         (10, target_pb2.SUPPRESSION_REASON_INACTIVE_TOKEN)
     ]
+    # The registry knows which lane said so, and for which campaign.
+    wanted = registry_pb.RestoreTokensRequest(
+        app_id=DYING_APP, lane=f"fcm/{DYING_APP}/production", campaign="dying"
+    )
+    wanted.start_time.FromDatetime(start)
+    assert (await around.registry.RestoreTokens(wanted)).restored == 10

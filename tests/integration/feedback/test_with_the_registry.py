@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes, token_hex
@@ -86,6 +86,13 @@ class Registry:
         refs = await self.targets()
         return Phone(installation_id, token, registered_at, refs[installation_id])
 
+    async def restore(self, *, lane: str = "", campaign: str = "") -> tuple[int, int]:
+        """How many invalidations of the last day there are, and how many were taken back."""
+        request = pb.RestoreTokensRequest(app_id=APP, lane=lane, campaign=campaign)
+        request.start_time.FromDatetime(datetime.now(UTC) - timedelta(days=1))
+        response = await self._stub.RestoreTokens(request)
+        return response.matched, response.restored
+
     async def targets(self) -> dict[UUID, bytes]:
         """The token_ref of each installation that the next dispatch would reach."""
         found: dict[UUID, bytes] = {}
@@ -155,6 +162,24 @@ async def test_a_token_registered_again_after_its_death_survives(
     await client.report(page_of(again.dead(since=died)))
     await client.settled(KEPT_NEWER)
     assert set(await registry.targets()) == {phone.installation_id}
+
+
+async def test_what_a_lane_got_wrong_is_restored_by_lane_and_campaign(
+    client: Client, registry: Registry
+) -> None:
+    phones = [await registry.register() for _ in range(3)]
+    lanes = ["apns/shop/production", "apns/shop/production", "apns/shop/sandbox"]
+    rows = [replace(phone.dead(), lane=lane) for phone, lane in zip(phones, lanes, strict=True)]
+    await client.report(
+        page_of(rows[0], rows[2], page_id="spring"),
+        page_of(rows[1], page_id="summer", campaign="summer"),
+    )
+    await client.settled(INVALIDATED)
+    assert await registry.restore(lane=lanes[0], campaign="spring") == (1, 1)
+    assert set(await registry.targets()) == {phones[0].installation_id}
+    assert await registry.restore(lane=lanes[0]) == (2, 1)
+    assert await registry.restore() == (3, 1)
+    assert len(await registry.targets()) == 3
 
 
 async def test_a_test_never_invalidates(client: Client, registry: Registry) -> None:

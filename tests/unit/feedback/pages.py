@@ -26,6 +26,7 @@ class Row:
     dead_since: datetime | None = None
     installation_id: UUID = field(default_factory=uuid4)
     token_ref: bytes = field(default_factory=lambda: token_bytes(16))
+    lane: str = ""
 
 
 def page_of(
@@ -38,8 +39,12 @@ def page_of(
     reasons: Sequence[int] | None = None,
     reason_names: Sequence[str] | None = None,
 ) -> OutcomePage:
-    """A well-formed page. reasons and reason_names: instead of those of the rows."""
+    """A well-formed page. reasons and reason_names: instead of those of the rows.
+
+    Without any lane it is the page of a dispatcher that does not tell them.
+    """
     names = list(dict.fromkeys(row.reason for row in rows))
+    lanes = list(dict.fromkeys(row.lane for row in rows)) if any(row.lane for row in rows) else []
     return OutcomePage(
         page_id=page_id,
         app_id=app_id,
@@ -56,6 +61,8 @@ def page_of(
         reason_names=names if reason_names is None else reason_names,
         sent_at=[microseconds(row.sent_at) for row in rows],
         dead_since=[microseconds(row.dead_since) for row in rows],
+        lanes=[lanes.index(row.lane) for row in rows] if lanes else [],
+        lane_names=lanes,
     )
 
 

@@ -55,6 +55,8 @@ def test_platforms_and_providers_of_a_newer_peer_are_taken() -> None:
         ("reason_names", ["", "x" * 101]),
         ("sent_at", [0, -1]),
         ("dead_since", [LATEST + 1, 0]),
+        ("lanes", [0]),
+        ("lanes", [0, 1]),
     ],
 )
 def test_a_malformed_column_is_named(column: str, value: Any) -> None:

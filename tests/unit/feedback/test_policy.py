@@ -62,8 +62,20 @@ def test_a_dead_token_is_dead_since_the_providers_time() -> None:
             provider=row.provider,
             reason="Unregistered",
             dead_since=DIED,
+            lane="",
+            campaign="spring",
         )
     ]
+
+
+def test_each_dead_token_names_its_own_lane() -> None:
+    production, sandbox = "apns/shop/production", "apns/shop/sandbox"
+    rows = [
+        Row(verdict=Verdict.TOKEN_DEAD, reason="Unregistered", sent_at=SENT, lane=lane)
+        for lane in (production, sandbox, production)
+    ]
+    found = dead(page_of(Row(lane=sandbox), *rows))
+    assert [token.lane for token in found] == [production, sandbox, production]
 
 
 def test_without_a_providers_time_it_is_dead_since_it_was_sent_to() -> None:

@@ -11,6 +11,7 @@ from nuncio.feedback.v1 import feedback_service_pb2 as pb
 from nuncio.feedback.v1 import feedback_service_pb2_grpc as rpc
 from nuncio.feedback.v1 import outcome_pb2
 from nuncio_dispatcher.clients.upstream import faults_of, next_of
+from nuncio_dispatcher.domain.lane_names import lanes_of
 from nuncio_dispatcher.domain.pages import Outcomes
 
 SERVICE: Final = "feedback"
@@ -40,6 +41,7 @@ class GrpcFeedback:
 
 def outcome_page(page: Outcomes) -> outcome_pb2.OutcomePage:
     """A page as the contract has it."""
+    lanes, lane_names = lanes_of(page)
     return outcome_pb2.OutcomePage(
         page_id=page.page_id,
         dispatch_id=str(page.of.dispatch_id),
@@ -56,4 +58,6 @@ def outcome_page(page: Outcomes) -> outcome_pb2.OutcomePage:
         reason_names=page.reason_names,
         sent_at=page.sent_at,
         dead_since=page.dead_since,
+        lanes=lanes,
+        lane_names=lane_names,
     )

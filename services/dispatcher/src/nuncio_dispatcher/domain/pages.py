@@ -125,8 +125,8 @@ class FollowUp:
 class Settled:
     """What came of a page.
 
-    verdicts: one Verdict per byte, RETRY or MISCONFIGURED for rows that follow up. The other
-    columns are those of Answers.
+    verdicts: one Verdict per byte, RETRY or MISCONFIGURED for rows that follow up. environments:
+    one byte per row, empty when nothing was sent. The other columns are those of Answers.
     """
 
     verdicts: bytes
@@ -135,6 +135,7 @@ class Settled:
     dead_since: Sequence[datetime | None]
     follow_ups: Sequence[FollowUp]
     entries: Entries
+    environments: bytes = b""
 
     @property
     def is_final(self) -> bool:
@@ -156,7 +157,8 @@ class Outcomes:
     """What came of a page, by columns, as it is told to feedback.
 
     verdicts: one Verdict per byte. reasons: index into reason_names, per row. sent_at and
-    dead_since: microseconds since 1970 UTC, 0 when nothing was sent or said.
+    dead_since: microseconds since 1970 UTC, 0 when nothing was sent or said. environments: one
+    byte per row, empty when they are not known.
     """
 
     of: OutcomesOf
@@ -168,6 +170,7 @@ class Outcomes:
     reason_names: Sequence[str]
     sent_at: Sequence[int]
     dead_since: Sequence[int]
+    environments: bytes = b""
 
     @property
     def page_id(self) -> str:
@@ -186,6 +189,7 @@ class Outcomes:
             reasons=[self.reasons[row] for row in rows],
             sent_at=[self.sent_at[row] for row in rows],
             dead_since=[self.dead_since[row] for row in rows],
+            environments=bytes(self.environments[row] for row in rows if self.environments),
         )
 
 

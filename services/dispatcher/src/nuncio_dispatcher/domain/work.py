@@ -206,7 +206,8 @@ class Worker:
             self._lanes, run.shard.work, targets, now=self._clock.now(), patience=patience
         )
         seconds = self._clock.monotonic() - began
-        await self._close(run, page, self._settled(run, page, answers))
+        settled = self._settled(run, page, answers)
+        await self._close(run, page, replace(settled, environments=targets.environments))
         told = Counter(zip(page.rows.providers, answers.verdicts, strict=True))
         self._meters.page_closed(told, seconds=seconds)
 

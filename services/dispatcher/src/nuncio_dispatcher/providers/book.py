@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from nuncio_dispatcher.domain.lane_names import lane_name
 from nuncio_dispatcher.domain.lane_status import (
     Condition,
     CredentialCheck,
@@ -23,7 +24,7 @@ from nuncio_dispatcher.providers.lane.live import (
     rate_of,
     traffic_of,
 )
-from nuncio_dispatcher.providers.lanes import AppLanes, FolderLanes, lane_name
+from nuncio_dispatcher.providers.lanes import AppLanes, FolderLanes
 from nuncio_dispatcher.providers.preflight import Preflight
 from nuncio_dispatcher.providers.transports import apns_origin
 from nuncio_dispatcher.providers.webpush.settings import WebPushSettings

@@ -11,6 +11,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from nuncio_dispatcher.domain.errors import MessageInvalid
+from nuncio_dispatcher.domain.lane_names import PROVIDER_NAMES, lane_name
 from nuncio_dispatcher.domain.lane_status import CredentialFacts
 from nuncio_dispatcher.domain.model import Destination, Environment, Message, Provider
 from nuncio_dispatcher.domain.ports import Lane
@@ -44,11 +45,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at an app's files."""
-PROVIDER_NAMES: Final = {
-    Provider.APNS: "apns",
-    Provider.FCM: "fcm",
-    Provider.WEB_PUSH: "web_push",
-}
 
 
 @dataclass
@@ -225,7 +221,3 @@ class FolderLanes:
             (team_id, key_id, public),
             TokenMint(key, team_id=team_id, key_id=key_id, clock=self._clock),
         )
-
-
-def lane_name(app_id: str, slot: Slot) -> str:
-    return f"{PROVIDER_NAMES[slot.provider]}/{app_id}/{slot.environment.name.lower()}"

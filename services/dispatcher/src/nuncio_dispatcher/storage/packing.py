@@ -43,6 +43,17 @@ def unpack_times(packed: bytes, *, count: int) -> Sequence[int]:
     return _unpacked("q", packed) if packed else [0] * count
 
 
+def pack_environments(environments: bytes) -> bytes:
+    """One byte per row; one in all when it is the same for every row, as it nearly always is."""
+    same = environments == environments[:1] * len(environments)
+    return environments[:1] if same else environments
+
+
+def unpack_environments(packed: bytes, *, count: int) -> bytes:
+    """One byte per row, or none when they are not known."""
+    return packed * count if len(packed) == 1 else packed
+
+
 def pack_reasons(reasons: Sequence[str]) -> tuple[bytes, list[str]]:
     """An index of two bytes per row, and the names that it points into."""
     places = {name: place for place, name in enumerate(dict.fromkeys(reasons))}

@@ -20,6 +20,7 @@ from nuncio_dispatcher.storage.packing import (
     follow_up_columns,
     follow_up_row,
     message_json,
+    pack_environments,
     row_columns,
     settled_columns,
 )
@@ -199,6 +200,7 @@ class PostgresJournal:
             *settled_columns(settled),
             *follow_up_columns(settled.follow_ups),
             *entry_columns(settled.entries),
+            pack_environments(settled.environments),
         )
 
     async def _put_back(self, lease: Lease, page: Page, settled: Settled) -> None:

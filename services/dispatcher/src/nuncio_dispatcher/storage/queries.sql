@@ -202,7 +202,7 @@ WITH held AS (
 ), closed AS (
     UPDATE page
        SET state = 3, closed_at = $6, report_after = $6, verdicts = $7, reasons = $8,
-           reason_names = $9, sent_at = $10, dead_since = $11, reported = $12
+           reason_names = $9, sent_at = $10, dead_since = $11, reported = $12, environments = $26
       FROM held
      WHERE page.dispatch_id = $1 AND page.shard_no = held.shard_no AND page.page_no = $4
        AND page.state = $5
@@ -337,7 +337,7 @@ UPDATE page AS p
    AND p.page_no = oldest.page_no
 RETURNING p.dispatch_id, p.shard_no, p.page_no, d.app_id, d.campaign, d.test, p.installation_ids,
           p.token_refs, p.platforms, p.providers, p.verdicts, p.reasons, p.reason_names, p.sent_at,
-          p.dead_since;
+          p.dead_since, p.environments;
 
 -- name: mark_reported
 -- Feedback has these pages.

@@ -15,7 +15,13 @@ from nuncio_dispatcher.domain.dispatch import (
     Work,
 )
 from nuncio_dispatcher.domain.pages import Lease, Outcomes, OutcomesOf, Page, Rows, Shard
-from nuncio_dispatcher.storage.packing import known, message_from, unpack_reasons, unpack_times
+from nuncio_dispatcher.storage.packing import (
+    known,
+    message_from,
+    unpack_environments,
+    unpack_reasons,
+    unpack_times,
+)
 
 Row: TypeAlias = asyncpg.Record
 
@@ -94,6 +100,7 @@ def outcomes_from(row: Row) -> Outcomes:
         reason_names=row["reason_names"],
         sent_at=unpack_times(row["sent_at"], count=count),
         dead_since=unpack_times(row["dead_since"], count=count),
+        environments=unpack_environments(row["environments"], count=count),
     ).final()
 
 

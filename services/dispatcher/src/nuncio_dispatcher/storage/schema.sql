@@ -52,7 +52,8 @@ CREATE INDEX shard_done ON shard (due_at) WHERE state = 3;
 -- in_doubt: an attempt of these targets went unanswered.
 -- installation_ids, token_refs: 16 bytes per target. platforms, providers, verdicts: one byte.
 -- reasons: two bytes, little-endian, index into reason_names. sent_at, dead_since: eight bytes,
--- little-endian microseconds since 1970 UTC, 0 for none; empty when all are 0.
+-- little-endian microseconds since 1970 UTC, 0 for none; empty when all are 0. environments: one byte,
+-- for all targets when it is the only one; empty when nothing was sent.
 CREATE TABLE page (
     dispatch_id uuid NOT NULL,
     shard_no smallint NOT NULL,
@@ -78,6 +79,7 @@ CREATE TABLE page (
     dead_since bytea,
     reported boolean NOT NULL DEFAULT false,
     report_after timestamptz,
+    environments bytea NOT NULL DEFAULT '',
     PRIMARY KEY (dispatch_id, shard_no, page_no),
     FOREIGN KEY (dispatch_id, shard_no) REFERENCES shard ON DELETE CASCADE
 );

@@ -52,6 +52,8 @@ def outcome_page(page: outcome_pb2.OutcomePage) -> OutcomePage:
         reason_names=list(page.reason_names),
         sent_at=list(page.sent_at),
         dead_since=list(page.dead_since),
+        lanes=list(page.lanes),
+        lane_names=list(page.lane_names),
     )
 
 

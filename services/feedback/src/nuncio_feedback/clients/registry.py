@@ -56,6 +56,8 @@ def _dead_token(token: DeadToken) -> pb.DeadToken:
         token_ref=token.token_ref,
         dead_since=_timestamp(token.dead_since),
         reason=token.reason,
+        lane=token.lane,
+        campaign=token.campaign,
     )
 
 

@@ -31,6 +31,8 @@ def _lengths(page: OutcomePage) -> Iterator[FieldViolation]:
         ("sent_at", page.sent_at, 1),
         ("dead_since", page.dead_since, 1),
     ]
+    if page.lanes:
+        columns.append(("lanes", page.lanes, 1))
     for name, column, width in columns:
         if len(column) != width * page.count:
             unit = "bytes per row" if width == ID_BYTES else "per row"
@@ -47,6 +49,8 @@ def _values(page: OutcomePage) -> Iterator[FieldViolation]:
     if any(len(name) > LONGEST_REASON for name in page.reason_names):
         yield _broken("reason_names", f"must have at most {LONGEST_REASON} characters each")
     yield from _reasons(page)
+    if max(page.lanes, default=-1) >= len(page.lane_names):
+        yield _broken("lanes", "must be indexes of lane_names")
     for name, times in (("sent_at", page.sent_at), ("dead_since", page.dead_since)):
         if times and not 0 <= min(times) <= max(times) <= LATEST:
             yield _broken(name, "must be 0, or microseconds since 1970 up to the year 9999")

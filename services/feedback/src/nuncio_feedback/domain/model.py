@@ -46,7 +46,8 @@ class OutcomePage:
 
     installation_ids, token_refs: 16 bytes per row. platforms, providers, verdicts: one byte per
     row. reasons: an index into reason_names per row. sent_at, dead_since: microseconds since 1970
-    UTC, 0 where there is no such time.
+    UTC, 0 where there is no such time. lanes: an index into lane_names per row; empty when the
+    dispatcher did not tell them.
     """
 
     page_id: str
@@ -64,6 +65,8 @@ class OutcomePage:
     reason_names: Sequence[str]
     sent_at: Sequence[int]
     dead_since: Sequence[int]
+    lanes: Sequence[int] = ()
+    lane_names: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"OutcomePage({self.page_id!r}, {self.count} rows)"
@@ -81,13 +84,18 @@ class Tally(NamedTuple):
 
 
 class DeadToken(NamedTuple):
-    """A token that a provider called dead. token_ref: 16 bytes that name it, and show nothing."""
+    """A token that a provider called dead. token_ref: 16 bytes that name it, and show nothing.
+
+    lane: which of the dispatcher's lanes heard it; empty when it did not tell.
+    """
 
     installation_id: UUID
     token_ref: bytes
     provider: int
     reason: str
     dead_since: datetime
+    lane: str
+    campaign: str
 
 
 class Lessons(NamedTuple):

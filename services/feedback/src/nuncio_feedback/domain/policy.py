@@ -54,9 +54,9 @@ def dead_tokens(page: OutcomePage, *, now: datetime) -> Iterator[DeadToken]:
     if page.test:
         return
     for row, verdict in enumerate(page.verdicts):
-        # The registry compares this time with the last registration. The provider's own time is
-        # the better one (APNs 410 brings it); the send time is never too late to be safe, since
-        # what is registered after it was not what the provider answered for.
+        # The registry compares this time with when the token was last seen. The provider's own
+        # time is the better one (APNs 410 brings it); the send time is never too late to be safe,
+        # since what is seen after it was not what the provider answered for.
         since = page.dead_since[row] or page.sent_at[row]
         # Without any time there is nothing to compare, and the token is left alone.
         if verdict in INVALIDATING and since:
@@ -68,4 +68,6 @@ def dead_tokens(page: OutcomePage, *, now: datetime) -> Iterator[DeadToken]:
                 reason=page.reason_names[page.reasons[row]],
                 # A clock that runs ahead must not kill a token that is registered tomorrow.
                 dead_since=min(EPOCH + timedelta(microseconds=since), now),
+                lane=page.lane_names[page.lanes[row]] if page.lanes else "",
+                campaign=page.campaign,
             )

@@ -119,6 +119,8 @@ def _dead_token(row: asyncpg.Record) -> DeadToken:
         provider=row["provider"],
         reason=row["reason"],
         dead_since=row["dead_since"],
+        lane=row["lane"],
+        campaign=row["campaign"],
     )
 
 

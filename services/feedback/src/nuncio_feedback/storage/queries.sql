@@ -10,11 +10,14 @@ RETURNING true;
 -- name: add_invalidations
 -- The dead tokens of a page, all pending.
 INSERT INTO invalidation
-       (app_id, dispatch_id, reported_at, installation_id, token_ref, provider, reason, dead_since)
+       (app_id, dispatch_id, reported_at, installation_id, token_ref, provider, reason, dead_since,
+        lane, campaign)
 SELECT $1, $2, $3,
-       dead.installation_id, dead.token_ref, dead.provider, dead.reason, dead.dead_since
-  FROM unnest($4::uuid[], $5::bytea[], $6::smallint[], $7::text[], $8::timestamptz[])
-       AS dead (installation_id, token_ref, provider, reason, dead_since);
+       dead.installation_id, dead.token_ref, dead.provider, dead.reason, dead.dead_since,
+       dead.lane, dead.campaign
+  FROM unnest($4::uuid[], $5::bytea[], $6::smallint[], $7::text[], $8::timestamptz[],
+              $9::text[], $10::text[])
+       AS dead (installation_id, token_ref, provider, reason, dead_since, lane, campaign);
 
 -- name: add_outcomes
 -- The counts of a page, one row per kind and hour. The order keeps pages of one dispatch, which
@@ -80,7 +83,7 @@ SELECT app_id, count(*) AS count, min(reported_at) AS oldest
 
 -- name: take_pending
 -- The oldest pending ones of an app that no other replica holds; locked until the transaction ends.
-SELECT number, installation_id, token_ref, provider, reason, dead_since
+SELECT number, installation_id, token_ref, provider, reason, dead_since, lane, campaign
   FROM invalidation
  WHERE app_id = $1 AND outcome = 0
  ORDER BY reported_at, number

@@ -34,6 +34,8 @@ CREATE TABLE invalidation (
   dead_since timestamptz NOT NULL,
   outcome smallint NOT NULL DEFAULT 0,
   reported_at timestamptz NOT NULL,
+  lane text NOT NULL DEFAULT '',
+  campaign text NOT NULL DEFAULT '',
   PRIMARY KEY (app_id, number)
 );
 CREATE INDEX invalidation_newest ON invalidation (app_id, reported_at, number);

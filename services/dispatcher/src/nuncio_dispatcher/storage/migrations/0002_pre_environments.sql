@@ -1,0 +1,2 @@
+ALTER TABLE page
+    ADD COLUMN environments bytea NOT NULL DEFAULT '';
