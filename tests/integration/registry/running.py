@@ -25,10 +25,11 @@ ORIGIN = "https://127.0.0.1:8443"
 
 @dataclass
 class Registry:
-    """A running registry that has the app of the tests."""
+    """A running registry that has the app of the tests. stop: set, it drains."""
 
     stub: "rpc.RegistryServiceAsyncStub"
     clock: ManualClock
+    stop: asyncio.Event
 
     async def register(
         self, number: int = 1, apns: str = "", **fields: Any
@@ -93,5 +94,5 @@ async def running_registry(database: DatabaseSettings, folder: Path) -> AsyncIte
     async with asyncio.TaskGroup() as group:
         group.create_task(app.run(settings, clock, stop=stop, started=port.set_result))
         async with connect(f"127.0.0.1:{await port}") as channel:
-            yield Registry(rpc.RegistryServiceStub(channel), clock)
+            yield Registry(rpc.RegistryServiceStub(channel), clock, stop)
         stop.set()

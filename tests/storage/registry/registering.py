@@ -1,5 +1,6 @@
 """Registering as the domain does it, on the storage under test."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -35,3 +36,14 @@ async def register(
     results = await use_case.page(APP, rows)
     assert all(isinstance(result, Registered) for result in results)
     return [result.outcome for result in results if isinstance(result, Registered)]
+
+
+async def changes_in_sight(pool: Pool) -> None:
+    """Until readers of the change feed may see all that is committed.
+
+    They wait for every transaction of the server that began before, those of other tests too.
+    """
+    seen = """SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(transaction_id) IS NOT FALSE
+                FROM change"""
+    while not await pool.fetchval(seen):
+        await asyncio.sleep(0.01)

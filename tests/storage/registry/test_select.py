@@ -28,8 +28,8 @@ class Watched(PostgresSelections):
         self.read = asyncio.Semaphore(0)
         self.pages = 0
 
-    async def select(self, selection: Selection, *, limit: int) -> SelectedRows | None:
-        page = await super().select(selection, limit=limit)
+    async def scan(self, selection: Selection, *, limit: int, keys: int) -> SelectedRows:
+        page = await super().scan(selection, limit=limit, keys=keys)
         self.pages += 1
         self.read.release()
         return page

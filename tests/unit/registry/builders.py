@@ -29,7 +29,14 @@ def key_ring(*ids: int) -> KeyRing:
 
 def app(app_id: str = APP, *, stale_after: timedelta = timedelta(days=30)) -> App:
     """An app that was created now."""
-    return App(app_id=app_id, display_name="Shop", stale_after=stale_after, created_at=NOW)
+    return App(
+        app_id=app_id,
+        display_name="Shop",
+        stale_after=stale_after,
+        expire_after=timedelta(days=270),
+        retention=timedelta(days=90),
+        created_at=NOW,
+    )
 
 
 def hex_token() -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nuncio_registry.domain.limits import TOO_MANY_ATTRIBUTES
 from nuncio_registry.domain.model import (
-    TOO_MANY_ATTRIBUTES,
     Environment,
     Facts,
     Registration,
@@ -43,7 +43,7 @@ def stored(
     at: datetime = EARLIER,
     attributes: Iterable[str] = (),
 ) -> Known:
-    token_hash, names = KEYS.hash(row.provider, row.token), frozenset(attributes)
+    token_hash, sizes = KEYS.hash(row.provider, row.token), dict.fromkeys(attributes, 10)
     return Known(
         row.installation_id,
         row.platform,
@@ -53,7 +53,7 @@ def stored(
         TokenState.ACTIVE if live else TokenState.INVALID,
         at,
         at,
-        attributes=names,
+        attributes=sizes,
     )
 
 

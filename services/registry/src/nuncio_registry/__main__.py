@@ -1,9 +1,10 @@
-"""The program `nuncio-registry`: serve, migrate, check-config."""
+"""The program `nuncio-registry`: serve, migrate, check-config, rotate-keys."""
 
 import sys
 
 from nuncio_registry.app import run
 from nuncio_registry.config import Settings
+from nuncio_registry.rotate_keys import ROTATE_KEYS
 from nuncio_runtime.main import run_service
 
 
@@ -15,6 +16,7 @@ def main() -> int:
         settings_type=Settings,
         package="nuncio_registry",
         run=run,
+        commands=[ROTATE_KEYS],
     )
 
 

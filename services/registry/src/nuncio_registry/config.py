@@ -1,9 +1,10 @@
 """The registry's settings."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from nuncio_runtime.config import DatabaseSettings, Section, ServerSettings, ServiceSettings
@@ -22,6 +23,67 @@ class KeySettings(Section):
 
     create: bool = False
     """Whether keys that the folder lacks are made at the start, for development."""
+
+    reload_interval: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(seconds=1))
+    """How often a running process looks for new keys in the folder."""
+
+
+class AuditSettings(Section):
+    """The record of reads of raw tokens and of administrative calls."""
+
+    retention: timedelta = Field(default=timedelta(days=400), ge=timedelta(days=1))
+    """How long an audit event is kept."""
+
+
+class FeedSettings(Section):
+    """The change feed. Together poll and heartbeat keep the contract: a sign of life every 15 s."""
+
+    poll: timedelta = Field(
+        default=timedelta(seconds=1), ge=timedelta(milliseconds=100), le=timedelta(seconds=5)
+    )
+    """How often a watcher that has seen everything looks for news."""
+
+    heartbeat: timedelta = Field(
+        default=timedelta(seconds=10), ge=timedelta(seconds=1), le=timedelta(seconds=10)
+    )
+    """After how much silence a watcher gets a response without events."""
+
+    retention: timedelta = Field(default=timedelta(days=7), ge=timedelta(hours=1))
+    """How long an event is kept for watchers that were away."""
+
+
+class HygieneSettings(Section):
+    """What the leader does after each app's policies."""
+
+    every: timedelta = Field(default=timedelta(hours=1), ge=timedelta(seconds=1))
+    """How long after an app was looked through it is looked through again."""
+
+    batch: int = Field(default=1_000, ge=1, le=10_000)
+    """How many rows one transaction changes or deletes."""
+
+    pause: timedelta = Field(default=timedelta(milliseconds=10), ge=timedelta(0))
+    """How long to wait between two batches."""
+
+
+class StatisticsSettings(Section):
+    """What GetRegistryStats tells."""
+
+    every: timedelta = Field(default=timedelta(seconds=5), ge=timedelta(milliseconds=100))
+    """How often what is new in the change feed is counted into its day."""
+
+
+class ReplicaSettings(Section):
+    """A copy of the database that follows it, for what reads much and may lag behind.
+
+    CountTargets, ListInstallations, PreviewHygiene and the daily count read it. SelectTargets does
+    not: a consent that was taken back a moment ago has to hold.
+    """
+
+    dsn: SecretStr | None = None
+    """postgresql://… of the replica. Unset: all is read from the database itself."""
+
+    pool_max: int = Field(default=4, ge=1)
+    """The most connections that one process opens to it."""
 
 
 class WebPushSettings(Section):
@@ -48,8 +110,13 @@ class Settings(ServiceSettings):
 
     server: ServerSettings = ServerSettings(listen="127.0.0.1:7411")
     database: DatabaseSettings = DatabaseSettings(schema="registry")
+    replica: ReplicaSettings = ReplicaSettings()
     keys: KeySettings = KeySettings()
+    audit: AuditSettings = AuditSettings()
     web_push: WebPushSettings = WebPushSettings()
+    feed: FeedSettings = FeedSettings()
+    hygiene: HygieneSettings = HygieneSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
     @field_validator("keys")
     @classmethod

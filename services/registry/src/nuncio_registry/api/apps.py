@@ -5,7 +5,6 @@ from typing import Final
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api import convert
 from nuncio_registry.api.calls import Calls, Context
-from nuncio_registry.api.values import duration_of
 from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
 
 _APPS: Final = b"apps"
@@ -17,13 +16,10 @@ class AppCalls(Calls):
     async def CreateApp(
         self, request: pb.CreateAppRequest, context: Context
     ) -> pb.CreateAppResponse:
-        stale_after = None
-        if request.app.HasField("stale_after"):
-            stale_after = duration_of(request.app.stale_after, "app.stale_after")
         app = await self._use.apps.create(
             app_id=request.app.app_id,
             display_name=request.app.display_name,
-            stale_after=stale_after,
+            policies=convert.policies_of(request.app, "app."),
         )
         return pb.CreateAppResponse(app=convert.app_from(app))
 
@@ -39,3 +35,18 @@ class AppCalls(Calls):
             last = apps[size - 1].app_id.encode()
             response.next_page_token = encode_page_token(last, filter_digest=_APPS)
         return response
+
+    async def UpdateApp(
+        self, request: pb.UpdateAppRequest, context: Context
+    ) -> pb.UpdateAppResponse:
+        app = await self._use.apps.update(
+            request.app_id,
+            display_name=request.display_name if request.HasField("display_name") else None,
+            policies=convert.policies_of(request),
+        )
+        return pb.UpdateAppResponse(app=convert.app_from(app))
+
+    async def DeleteApp(
+        self, request: pb.DeleteAppRequest, context: Context
+    ) -> pb.DeleteAppResponse:
+        return pb.DeleteAppResponse(deleted=await self._use.apps.delete(request.app_id))

@@ -7,10 +7,20 @@ import grpc
 
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
 from nuncio_registry.domain.apps import Apps
+from nuncio_registry.domain.audit import Audit
+from nuncio_registry.domain.erase import Erase
+from nuncio_registry.domain.export import Export
+from nuncio_registry.domain.feed import Watch
+from nuncio_registry.domain.hygiene import Preview
+from nuncio_registry.domain.identity import Identity
 from nuncio_registry.domain.installations import InstallationCare
 from nuncio_registry.domain.invalidate import Invalidate
+from nuncio_registry.domain.reachability import Reachability
 from nuncio_registry.domain.register import Register
+from nuncio_registry.domain.register_one import RegisterOne
+from nuncio_registry.domain.restore import Restore
 from nuncio_registry.domain.select import Select
+from nuncio_registry.domain.statistics import Statistics
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -21,9 +31,19 @@ class UseCases:
 
     apps: Apps
     register: Register
+    register_one: RegisterOne
     care: InstallationCare
+    identity: Identity
+    reachability: Reachability
     select: Select
     invalidate: Invalidate
+    restore: Restore
+    watch: Watch
+    preview: Preview
+    statistics: Statistics
+    erase: Erase
+    export: Export
+    audit: Audit
 
 
 class Calls(rpc.RegistryServiceServicer):

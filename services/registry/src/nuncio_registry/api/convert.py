@@ -11,10 +11,12 @@ from nuncio_registry.api.values import (
     attribute_from,
     attributes_of,
     duration_from,
+    duration_of,
     time_of,
     timestamp_of,
     value_of,
 )
+from nuncio_registry.domain.apps import Policies
 from nuncio_registry.domain.keys import KeySpan
 from nuncio_registry.domain.language import canonical_language
 from nuncio_registry.domain.model import (
@@ -96,6 +98,7 @@ def facts_of(facts: installation_pb2.InstallationFacts) -> Facts:
             attributes_of(facts.attributes, "facts.attributes") if facts.attributes else None
         ),
         last_seen=time_of(facts.last_seen, "facts.last_seen") if has("last_seen") else None,
+        tags=tuple(sorted(facts.tags.tags)) if has("tags") else None,
     )
 
 
@@ -106,6 +109,8 @@ def change_of(request: pb.UpdateInstallationRequest) -> FactsChange:
         add_topics=tuple(request.add_topics.topics),
         remove_topics=tuple(request.remove_topics.topics),
         remove_attributes=tuple(request.remove_attributes),
+        add_tags=tuple(request.add_tags.tags),
+        remove_tags=tuple(request.remove_tags.tags),
     )
 
 
@@ -141,6 +146,20 @@ def app_from(app: App) -> app_pb2.App:
         display_name=app.display_name,
         stale_after=duration_from(app.stale_after),
         create_time=timestamp_of(app.created_at),
+        expire_after=duration_from(app.expire_after),
+        retention=duration_from(app.retention),
+    )
+
+
+def policies_of(
+    told: app_pb2.App | pb.UpdateAppRequest | pb.PreviewHygieneRequest, path: str = ""
+) -> Policies:
+    """Policies that are not set are None. Raises InvalidField for an impossible duration."""
+    has = told.HasField
+    return Policies(
+        duration_of(told.stale_after, f"{path}stale_after") if has("stale_after") else None,
+        duration_of(told.expire_after, f"{path}expire_after") if has("expire_after") else None,
+        duration_of(told.retention, f"{path}retention") if has("retention") else None,
     )
 
 
@@ -160,6 +179,9 @@ def installation_from(stored: Installation) -> installation_pb2.Installation:
         create_time=timestamp_of(stored.created_at),
         register_time=timestamp_of(stored.registered_at),
         token_change_time=timestamp_of(stored.token_changed_at),
+        last_open_time=timestamp_of(stored.last_opened_at) if stored.last_opened_at else None,
+        token_death_time=timestamp_of(stored.died_at) if stored.died_at else None,
+        vapid_key_id=stored.vapid_key_id,
     )
 
 
@@ -179,6 +201,7 @@ def _facts_from(facts: Facts) -> installation_pb2.InstallationFacts:
         topics=installation_pb2.TopicSet(topics=facts.topics or ()),
         attributes={name: attribute_from(value) for name, value in attributes},
         last_seen=timestamp_of(facts.last_seen) if facts.last_seen else None,
+        tags=installation_pb2.TagSet(tags=facts.tags or ()),
     )
 
 
@@ -266,4 +289,6 @@ def dead_token_of(token: pb.DeadToken, position: int) -> DeadToken:
         token_ref=token.token_ref,
         dead_since=time_of(token.dead_since, f"tokens[{position}].dead_since"),
         reason=token.reason,
+        lane=token.lane,
+        campaign=token.campaign,
     )

@@ -1,18 +1,23 @@
 """The calls about single installations."""
 
 import hashlib
+from typing import Final
 from uuid import UUID
 
-from nuncio.registry.v1 import predicate_pb2
+from nuncio.registry.v1 import installation_pb2, predicate_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api import convert
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.convert import optional_predicate_of
+from nuncio_registry.api.values import time_of, timestamp_of
+from nuncio_registry.domain.model import ConsentEvent, Touch
 from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
+
+_EVENT_ID_BYTES: Final = 8
 
 
 class InstallationCalls(Calls):
-    """Facts, identity, consent, and reading."""
+    """Facts, times, consent, and reading."""
 
     async def UpdateInstallation(
         self, request: pb.UpdateInstallationRequest, context: Context
@@ -22,19 +27,17 @@ class InstallationCalls(Calls):
         )
         return pb.UpdateInstallationResponse(installation=convert.installation_from(installation))
 
-    async def IdentifyInstallation(
-        self, request: pb.IdentifyInstallationRequest, context: Context
-    ) -> pb.IdentifyInstallationResponse:
-        before = await self._use.care.identify(
-            request.app_id, UUID(request.installation_id), request.user_id
+    async def TouchInstallations(
+        self, request: pb.TouchInstallationsRequest, context: Context
+    ) -> pb.TouchInstallationsResponse:
+        touches = [_touch_of(touch, i) for i, touch in enumerate(request.touches)]
+        known = await self._use.care.touch(request.app_id, touches)
+        return pb.TouchInstallationsResponse(
+            outcomes=[
+                token_pb2.TOUCH_OUTCOME_TOUCHED if k else token_pb2.TOUCH_OUTCOME_UNKNOWN
+                for k in known
+            ]
         )
-        return pb.IdentifyInstallationResponse(previous_user_id=before)
-
-    async def ForgetUser(
-        self, request: pb.ForgetUserRequest, context: Context
-    ) -> pb.ForgetUserResponse:
-        before = await self._use.care.identify(request.app_id, UUID(request.installation_id), "")
-        return pb.ForgetUserResponse(previous_user_id=before)
 
     async def SetConsent(
         self, request: pb.SetConsentRequest, context: Context
@@ -43,6 +46,25 @@ class InstallationCalls(Calls):
             request.app_id, UUID(request.installation_id), convert.consents_of(request.changes)
         )
         return pb.SetConsentResponse(consents=convert.consents_from(consents))
+
+    async def ListConsentEvents(
+        self, request: pb.ListConsentEventsRequest, context: Context
+    ) -> pb.ListConsentEventsResponse:
+        installation_id = UUID(request.installation_id)
+        digest = _digest(request.app_id, b"consent events", installation_id.bytes)
+        cursor = decode_page_token(request.page_token, filter_digest=digest)
+        size = page_size(request.page_size)
+        found = await self._use.care.consent_events(
+            request.app_id,
+            installation_id,
+            before=None if cursor is None else int.from_bytes(cursor),
+            limit=size + 1,
+        )
+        response = pb.ListConsentEventsResponse(events=map(_consent_event_from, found[:size]))
+        if len(found) > size:
+            last = found[size - 1].event_id.to_bytes(_EVENT_ID_BYTES)
+            response.next_page_token = encode_page_token(last, filter_digest=digest)
+        return response
 
     async def GetInstallation(
         self, request: pb.GetInstallationRequest, context: Context
@@ -73,5 +95,31 @@ class InstallationCalls(Calls):
 
 def _filter_digest(request: pb.ListInstallationsRequest) -> bytes:
     condition: predicate_pb2.Predicate = request.predicate
-    content = condition.SerializeToString(deterministic=True)
-    return hashlib.sha256(request.app_id.encode() + b"\0" + content).digest()
+    return _digest(request.app_id, condition.SerializeToString(deterministic=True))
+
+
+def _digest(app_id: str, *parts: bytes) -> bytes:
+    """Of what a page token belongs to."""
+    return hashlib.sha256(b"\0".join((app_id.encode(), *parts))).digest()
+
+
+def _touch_of(touch: pb.Touch, position: int) -> Touch:
+    path, has = f"touches[{position}]", touch.HasField
+    return Touch(
+        UUID(bytes=touch.installation_id),
+        seen=time_of(touch.seen_time, f"{path}.seen_time") if has("seen_time") else None,
+        opened=time_of(touch.open_time, f"{path}.open_time") if has("open_time") else None,
+    )
+
+
+def _consent_event_from(event: ConsentEvent) -> installation_pb2.ConsentEvent:
+    change = event.change
+    return installation_pb2.ConsentEvent(
+        purpose=change.purpose,
+        state=installation_pb2.ConsentState.ValueType(change.state),
+        source=change.source,
+        prompt_strategy=change.prompt_strategy,
+        policy_version=change.policy_version,
+        actor=change.actor,
+        record_time=timestamp_of(event.recorded_at),
+    )

@@ -1,5 +1,6 @@
 """What can go wrong in the registry, as its callers get to see it."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from nuncio_runtime.errors import Kind, ServiceError
@@ -29,6 +30,16 @@ class AppExists(RegistryError):
         super().__init__(appId=app_id)
 
 
+class AppNotEmpty(RegistryError):
+    """The app still has installations and cannot be deleted."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "APP_NOT_EMPTY"
+
+    def __init__(self, app_id: str) -> None:
+        super().__init__(appId=app_id)
+
+
 class InstallationNotFound(RegistryError):
     """There is no installation with this id in the app."""
 
@@ -37,3 +48,40 @@ class InstallationNotFound(RegistryError):
 
     def __init__(self, *, app_id: str, installation_id: UUID) -> None:
         super().__init__(appId=app_id, installationId=str(installation_id))
+
+
+class WriteQueueFull(RegistryError):
+    """More is waiting to be written than the storage takes. Try again later."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "STORAGE_UNAVAILABLE"
+
+
+class PositionExpired(RegistryError):
+    """Events after the position are not kept any more. Read everything, then go on from now."""
+
+    kind = Kind.OUT_OF_RANGE
+    reason = "POSITION_EXPIRED"
+
+    def __init__(self, app_id: str) -> None:
+        super().__init__(appId=app_id)
+
+
+class Stopping(RegistryError):
+    """This replica stops. Go on from the last position at another one."""
+
+    kind = Kind.UNAVAILABLE
+    reason = ""  # As when the connection is lost.
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=timedelta(seconds=1))
+
+
+class ExportTooLarge(RegistryError):
+    """What is kept of the user does not fit into one message."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "EXPORT_TOO_LARGE"
+
+    def __init__(self, *, app_id: str, max_bytes: int) -> None:
+        super().__init__(detail=f"at most {max_bytes} bytes", appId=app_id, maxBytes=str(max_bytes))

@@ -7,10 +7,17 @@ from uuid import UUID
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.errors import InstallationNotFound
 from nuncio_registry.domain.keys import KeySpan
-from nuncio_registry.domain.model import ConsentChange, ConsentState, FactsChange, Installation
+from nuncio_registry.domain.model import (
+    ConsentChange,
+    ConsentEvent,
+    ConsentState,
+    FactsChange,
+    Installation,
+    Touch,
+)
 from nuncio_registry.domain.ports.installations import Installations
 from nuncio_registry.domain.predicate import Predicate, check_predicate
-from nuncio_registry.domain.rules import check_consents, check_facts
+from nuncio_registry.domain.rules import check_consents, check_facts, check_touches
 from nuncio_runtime.clock import Clock
 
 T = TypeVar("T")
@@ -49,16 +56,21 @@ class InstallationCare:
 
     async def update(self, app_id: str, installation_id: UUID, change: FactsChange) -> Installation:
         """Change what the installation tells of itself. Raises InvalidField."""
-        check_facts(change.facts, now=self._clock.now(), path="facts")
+        now = self._clock.now()
+        check_facts(change.facts, now=now, path="facts")
         await self._apps.require(app_id)
-        found = await self._installations.update(app_id, installation_id, change)
+        found = await self._installations.update(app_id, installation_id, change, now=now)
         return _found(found, app_id, installation_id)
 
-    async def identify(self, app_id: str, installation_id: UUID, user_id: str) -> str:
-        """Give the installation to the user, to nobody when empty; the one before, or empty."""
+    async def touch(self, app_id: str, touches: Sequence[Touch]) -> list[bool]:
+        """Note when installations were last seen and opened; for each whether it exists.
+
+        Times never go back. Raises InvalidField for one that lies ahead.
+        """
+        check_touches(touches, now=self._clock.now(), path="touches")
         await self._apps.require(app_id)
-        before = await self._installations.set_user(app_id, installation_id, user_id)
-        return _found(before, app_id, installation_id)
+        known = await self._installations.touch(app_id, touches)
+        return [touch.installation_id in known for touch in touches]
 
     async def set_consent(
         self, app_id: str, installation_id: UUID, changes: Sequence[ConsentChange]
@@ -70,6 +82,16 @@ class InstallationCare:
             app_id, installation_id, changes=changes, now=self._clock.now()
         )
         return _found(consents, app_id, installation_id)
+
+    async def consent_events(
+        self, app_id: str, installation_id: UUID, *, before: int | None, limit: int
+    ) -> list[ConsentEvent]:
+        """The consent ledger, newest first; entries with an id less than `before`."""
+        await self._apps.require(app_id)
+        events = await self._installations.consent_events(
+            app_id, installation_id, before=before, limit=limit
+        )
+        return _found(events, app_id, installation_id)
 
 
 def _found(value: T | None, app_id: str, installation_id: UUID) -> T:

@@ -1,6 +1,8 @@
-"""Language tags in one spelling, so that equal ones compare equal."""
+"""Language tags: which there are, and one spelling of each, so that equal ones compare equal."""
 
 from functools import lru_cache
+
+import langcodes
 
 # Few tags are in use, and each registration brings one.
 _KEPT = 1000
@@ -14,6 +16,12 @@ def canonical_language(tag: str) -> str:
     """
     first, *rest = tag.replace("_", "-").split("-")
     return "-".join([first.lower(), *map(_canonical_subtag, rest)])
+
+
+@lru_cache(_KEPT)
+def is_language(tag: str) -> bool:
+    """Whether the tag is made of registered subtags. Source: RFC 5646, section 2.2.9 ("valid")."""
+    return langcodes.tag_is_valid(tag)
 
 
 def _canonical_subtag(subtag: str) -> str:

@@ -1,21 +1,13 @@
 """The registry's words as values. Numbers of enumerations are those of the contract."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.secret import Secret
-
-MAX_TOPICS: Final = 200
-MAX_ATTRIBUTES: Final = 100
-
-TOO_MANY_ATTRIBUTES: Final = FieldViolation(
-    "facts.attributes", f"must leave at most {MAX_ATTRIBUTES} attributes"
-)
 
 
 class Platform(IntEnum):
@@ -107,7 +99,14 @@ class ChangeKind(IntEnum):
 
 
 class Suppression(IntEnum):
-    """Why a matching installation may not be reached, in the order of the checks."""
+    """Why a matching installation may not be reached: the first of these that applies, in the
+    order of their numbers. The one place for the rule in words; the statements that carry it out
+    are in selection.sql and, for users, in installations.sql.
+
+    INACTIVE_TOKEN: the token is not ACTIVE. NO_PERMISSION: denied; or undetermined, except on
+    Android, whose older versions never ask. NO_CONSENT: a purpose is asked for, and the person did
+    not grant it. STALE: last seen longer ago than the app's stale_after.
+    """
 
     INACTIVE_TOKEN = 2
     NO_PERMISSION = 3
@@ -134,7 +133,7 @@ Value: TypeAlias = str | float | bool | datetime | Version
 class Facts(NamedTuple):
     """What an installation tells of itself. None leaves what is stored as it is.
 
-    topics: sorted. attributes: those to set. last_seen: at registration, None means now.
+    topics, tags: sorted. attributes: those to set. last_seen: at registration, None means now.
     """
 
     permission: Permission | None = None
@@ -148,6 +147,7 @@ class Facts(NamedTuple):
     topics: tuple[str, ...] | None = None
     attributes: Mapping[str, Value] | None = None
     last_seen: datetime | None = None
+    tags: tuple[str, ...] | None = None
 
 
 class ConsentChange(NamedTuple):
@@ -200,6 +200,8 @@ class FactsChange(NamedTuple):
     add_topics: tuple[str, ...] = ()
     remove_topics: tuple[str, ...] = ()
     remove_attributes: tuple[str, ...] = ()
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,12 +211,13 @@ class App:
     app_id: str
     display_name: str
     stale_after: timedelta
+    expire_after: timedelta
+    retention: timedelta
     created_at: datetime
 
     def has_content_of(self, other: "App") -> bool:
         """Whether both say the same, whenever they were created."""
-        mine = (self.app_id, self.display_name, self.stale_after)
-        return mine == (other.app_id, other.display_name, other.stale_after)
+        return self == replace(other, created_at=self.created_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,25 +237,41 @@ class Installation:
     created_at: datetime
     registered_at: datetime
     token_changed_at: datetime
+    last_opened_at: datetime | None
+    died_at: datetime | None
+    vapid_key_id: str
 
     @property
     def token_fingerprint(self) -> str:
         """The first 8 hexadecimal digits of the token's keyed hash."""
         return self.token_hash[:4].hex()
 
-    def check_limits(self) -> None:
-        """Raise InvalidField when its sets have grown too large."""
-        if len(self.facts.topics or ()) > MAX_TOPICS:
-            rule = f"must leave at most {MAX_TOPICS} topics"
-            raise InvalidField(FieldViolation("add_topics", rule))
-        if len(self.facts.attributes or ()) > MAX_ATTRIBUTES:
-            raise InvalidField(TOO_MANY_ATTRIBUTES)
+
+class ConsentEvent(NamedTuple):
+    """An entry of the consent ledger. event_id: entries of an installation are in its order."""
+
+    event_id: int
+    change: ConsentChange
+    recorded_at: datetime
+
+
+class Touch(NamedTuple):
+    """When an installation was last seen and opened; None: not told."""
+
+    installation_id: UUID
+    seen: datetime | None
+    opened: datetime | None
 
 
 class DeadToken(NamedTuple):
-    """A token that a provider called dead. token_ref: the first 16 bytes of its keyed hash."""
+    """A token that a provider called dead. token_ref: the first 16 bytes of its keyed hash.
+
+    lane and campaign: where it was heard of; empty when that was not told.
+    """
 
     installation_id: UUID
     token_ref: bytes
     dead_since: datetime
     reason: str
+    lane: str = ""
+    campaign: str = ""

@@ -10,7 +10,15 @@ from enum import Enum, IntEnum
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 from uuid import UUID
 
-from nuncio_registry.domain.model import Environment, Permission, Platform, Value, Version
+from nuncio_registry.domain.model import (
+    Environment,
+    Permission,
+    Platform,
+    Provider,
+    TokenState,
+    Value,
+    Version,
+)
 from nuncio_runtime.errors import FieldViolation, InvalidField
 
 MAX_NODES: Final = 1000
@@ -39,6 +47,10 @@ class Field(IntEnum):
     TOKEN_CHANGED = 16
     LAST_OPENED = 17
     ATTRIBUTE = 18
+    TAGS = 19
+    PROVIDER = 20
+    SDK_VERSION = 21
+    TOKEN_STATE = 22
 
 
 class Operator(IntEnum):
@@ -105,7 +117,7 @@ _TYPE_OF: Final = {
     Version: Type.VERSION,
 }
 _ORDERED: Final = frozenset({Type.NUMBER, Type.TIME, Type.VERSION})
-_SETS: Final = frozenset({Field.TOPICS, Field.CONSENTS})
+SETS: Final = frozenset({Field.TOPICS, Field.TAGS, Field.CONSENTS})
 _FIELD_TYPES: Final = {
     Field.APP_VERSION: Type.VERSION,
     Field.OS_VERSION: Type.VERSION,
@@ -122,6 +134,8 @@ CHOICES: Final = {
         (Field.PLATFORM, Platform),
         (Field.ENVIRONMENT, Environment),
         (Field.PERMISSION, Permission),
+        (Field.PROVIDER, Provider),
+        (Field.TOKEN_STATE, TokenState),
     )
 }
 
@@ -184,8 +198,8 @@ def _check_operator(node: Comparison, path: str) -> None:
     if node.operator == Operator.PRESENT:
         return
     path = f"{path}.operator"
-    if (node.operator == Operator.HAS) != (node.field in _SETS):
-        _refuse(path, "must be HAS or PRESENT for topics and consents, and HAS only there")
+    if (node.operator == Operator.HAS) != (node.field in SETS):
+        _refuse(path, "must be HAS or PRESENT for topics, tags and consents, and HAS only there")
     if node.operator in (Operator.IN, Operator.HAS) or node.field == Field.ATTRIBUTE:
         return
     if _FIELD_TYPES.get(node.field, Type.TEXT) not in _ORDERED:

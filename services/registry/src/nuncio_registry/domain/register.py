@@ -5,16 +5,15 @@ through the page in order, so that rows which touch the same installation or the
 each other what they would do one after the other.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.endpoint import EndpointGuard
+from nuncio_registry.domain.limits import attribute_sizes, broken_limit
 from nuncio_registry.domain.model import (
-    MAX_ATTRIBUTES,
-    TOO_MANY_ATTRIBUTES,
     Change,
     ChangeKind,
     Environment,
@@ -65,16 +64,6 @@ class Register:
         self._keys = keys
         self._guard = guard
         self._clock = clock
-
-    async def one(self, app_id: str, row: T, read: Callable[[T], Registration]) -> Registered:
-        """Read, check and register one row. Raises InvalidField, AppNotFound."""
-        _, good, bad = self.sift([(0, row)], read)
-        for _, violation in bad:
-            raise _refused(violation)
-        (result,) = await self.page(app_id, good)
-        if isinstance(result, FieldViolation):
-            raise _refused(result)
-        return result
 
     def sift(
         self, rows: Iterable[tuple[int, T]], read: Callable[[T], Registration]
@@ -169,8 +158,9 @@ class _State:
         for stored in (mine, owner):
             if stored and row.observed_at and row.observed_at < stored.observed_at:
                 return Registered(RegistrationOutcome.STALE, stored.registered_at)
-        if len(_attributes(row, mine)) > MAX_ATTRIBUTES:
-            return TOO_MANY_ATTRIBUTES
+        attributes = _attributes(row, mine)
+        if row.facts.attributes and (broken := broken_limit(attributes)) is not None:
+            return broken
         same = mine is not None and (mine.environment, mine.token_hash) == key
         round_ = self._round_for(row.installation_id, owner)
         if owner is not None:
@@ -187,7 +177,8 @@ class _State:
             )
         )
         self.changes += _changes(row, mine, same=same)
-        return self._keep(row, key, mine=mine, now=now, outcome=_outcome(mine, owner, same=same))
+        outcome = _outcome(mine, owner, same=same)
+        return self._keep(row, key, attributes, mine=mine, now=now, outcome=outcome)
 
     def _round_for(self, installation_id: UUID, owner: Known | None) -> Round:
         """A round is written in any order, so what depends on a row of it starts the next one."""
@@ -210,6 +201,7 @@ class _State:
         self,
         row: Registration,
         key: tuple[Environment, bytes],
+        attributes: Mapping[str, int],
         *,
         mine: Known | None,
         now: datetime,
@@ -220,7 +212,6 @@ class _State:
             # Clocks of replicas differ a little; what is stored never goes back.
             observed_at = max(observed_at, mine.observed_at)
             registered_at = max(registered_at, mine.registered_at)
-        attributes = _attributes(row, mine)
         self._known[row.installation_id] = Known(
             row.installation_id,
             row.platform,
@@ -245,15 +236,18 @@ def _not_ahead(row: Registration, now: datetime) -> Registration:
     return row._replace(observed_at=None)
 
 
-def _attributes(row: Registration, mine: Known | None) -> frozenset[str]:
-    """The names of the attributes that the installation has after the row."""
-    told = row.facts.attributes or {}
-    stored = mine.attributes if mine is not None else frozenset[str]()
-    return stored.union(told) if told else stored
+def _attributes(row: Registration, mine: Known | None) -> Mapping[str, int]:
+    """The bytes of each attribute that the installation has after the row."""
+    told = row.facts.attributes
+    stored: Mapping[str, int] = mine.attributes if mine is not None else {}
+    return {**stored, **attribute_sizes(told)} if told else stored
 
 
 def _changes(row: Registration, mine: Known | None, *, same: bool) -> list[Change]:
-    """What the row is for the change feed; a mere refreshment is nothing."""
+    """What the row is for the change feed; a mere refreshment is nothing.
+
+    Consents are not here: the storage compares them with the ledger.
+    """
 
     def change(kind: ChangeKind, value: int = 0, detail: str = "") -> None:
         changes.append(Change(row.installation_id, kind, row.platform, value, detail))
@@ -270,14 +264,7 @@ def _changes(row: Registration, mine: Known | None, *, same: bool) -> list[Chang
         change(ChangeKind.PERMISSION_CHANGED, row.facts.permission)
     if row.user_id is not None and row.user_id != (mine.user_id if mine else ""):
         change(ChangeKind.IDENTIFIED)
-    for consent in row.consents:
-        change(ChangeKind.CONSENT_CHANGED, consent.state, consent.purpose)
     return changes
-
-
-def _refused(violation: FieldViolation) -> InvalidField:
-    """The error of a call that registers one row."""
-    return InvalidField(FieldViolation(f"registration.{violation.field}", violation.rule))
 
 
 def _outcome(mine: Known | None, owner: Known | None, *, same: bool) -> RegistrationOutcome:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from nuncio_registry.domain.limits import attribute_size
 from nuncio_registry.domain.model import Value, Version
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,3 +40,10 @@ def from_json(tagged: Mapping[str, Any]) -> Value:
             return bool(value)
         case _:
             return str(value)
+
+
+def size_of(name: str, told: Mapping[str, Any] | int) -> int:
+    """The bytes of an attribute, name and value; told: its value as JSON, or the bytes already."""
+    if isinstance(told, int):
+        return told
+    return attribute_size(name, from_json(told))

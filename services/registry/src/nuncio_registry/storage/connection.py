@@ -15,6 +15,16 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 Q: Final = load_queries("nuncio_registry.storage", "ownership.sql")
 
+# Pages find their rows by key. Left to itself, the planner reads all partitions to find thirty
+# rows: it does not count that each row leads to one of them, nothing analyses partitioned tables
+# as wholes, and what it planned for an empty table stays while that fills. So rows that are read
+# are made dear, and pages free. One round trip begins the transaction and settles it.
+BEGIN_BY_KEY: Final = (
+    "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; "
+    "SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; "
+    "SET LOCAL cpu_tuple_cost = 1000; SET LOCAL random_page_cost = 0"
+)
+
 ACQUIRE_SECONDS: Final = 10.0
 
 # After its first failure a transaction queues up, so only first attempts of others come between.
@@ -43,14 +53,34 @@ class Storage:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def in_turn(self, app_id: str, attempt: Callable[[Connection], Awaitable[T]]) -> T:
-        """Run a transaction until no other one comes in its way. Raises StorageUnavailable."""
+    async def in_turn(
+        self,
+        app_id: str,
+        attempt: Callable[[Connection], Awaitable[T]],
+        *,
+        begin: str = "BEGIN",
+    ) -> T:
+        """Run a transaction until no other one comes in its way. Raises StorageUnavailable.
+
+        begin: what begins it, with settings that hold for it alone.
+        """
         for number in range(_ATTEMPTS):
             try:
-                async with self.transaction() as connection:
+                async with self._begun(begin) as connection:
                     if number:
                         await connection.execute(Q.queue_up, app_id)
                     return await attempt(connection)
             except _RACES:
                 continue
         raise StorageUnavailable
+
+    @asynccontextmanager
+    async def _begun(self, begin: str) -> AsyncIterator[Connection]:
+        async with self.connection() as connection:
+            await connection.execute(begin)
+            try:
+                yield connection
+            except BaseException:
+                await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")

@@ -1,45 +1,125 @@
+-- name: lock_installations
+-- Those of the installations $2 that there are, locked in key order.
+SELECT i.installation_id
+  FROM (SELECT DISTINCT unnest($2::uuid[])) AS touched (installation_id)
+       JOIN installation AS i
+         ON i.app_id = $1 AND i.installation_id = touched.installation_id
+ ORDER BY i.installation_id
+   FOR UPDATE OF i;
+
 -- name: invalidate_tokens
--- One row per reported token, in order, with the number of its InvalidationOutcome. A token dies
--- only if it is the same, live, and was not registered after it was dead. The report sees the
--- rows as they were; what changed meanwhile was registered again, and is kept as newer.
-WITH dead AS (
-  SELECT d.position, d.installation_id, d.token_ref, d.dead_since, d.reason
-    FROM unnest($2::uuid[], $3::bytea[], $4::timestamptz[], $5::text[])
-         WITH ORDINALITY AS d (installation_id, token_ref, dead_since, reason, position)
-), fit AS (
-  -- The first report of each that fits; the update compares again, with rows that changed since.
-  SELECT DISTINCT ON (dead.installation_id)
-         dead.position, dead.installation_id, dead.token_ref, dead.dead_since, dead.reason
-    FROM dead
-         JOIN installation AS i
+-- One row per reported token, in order, with the number of its InvalidationOutcome. The rows of the
+-- installations are locked. A token dies only if it is the same, live, and was not observed after
+-- it was dead.
+WITH judged AS (
+  SELECT dead.*, i.token_hash, i.environment, i.platform,
+         CASE WHEN i.installation_id IS NULL THEN 5
+              WHEN substring(i.token_hash FOR 16) <> dead.token_ref THEN 3
+              WHEN i.token_state <> 1 THEN 4
+              WHEN i.observed_at > dead.dead_since THEN 2
+              ELSE 1
+         END AS outcome
+    FROM unnest($3::uuid[], $4::bytea[], $5::timestamptz[], $6::text[], $7::text[], $8::text[])
+         WITH ORDINALITY
+         AS dead (installation_id, token_ref, dead_since, reason, lane, campaign, position)
+         LEFT JOIN installation AS i
            ON i.app_id = $1 AND i.installation_id = dead.installation_id
-          AND substring(i.token_hash FOR 16) = dead.token_ref
-          AND i.token_state = 1 AND i.registered_at <= dead.dead_since
-   ORDER BY dead.installation_id, dead.position
+), dying AS (
+  -- A token dies of the first report that fits.
+  SELECT DISTINCT ON (installation_id) *
+    FROM judged
+   WHERE outcome = 1
+   ORDER BY installation_id, position
 ), retired AS (
   UPDATE installation AS i
-     SET token_state = 2, token_state_reason = dead.reason, died_at = dead.dead_since
-    FROM fit AS dead
-   WHERE i.app_id = $1 AND i.installation_id = dead.installation_id
-     AND substring(i.token_hash FOR 16) = dead.token_ref
-     AND i.token_state = 1 AND i.registered_at <= dead.dead_since
-  RETURNING i.installation_id, i.token_hash, i.environment, dead.position
+     SET token_state = 2, token_state_reason = dying.reason, died_at = dying.dead_since
+    FROM dying
+   WHERE i.app_id = $1 AND i.installation_id = dying.installation_id
 ), released AS (
   DELETE FROM live_token AS o
-   USING retired
-   WHERE o.app_id = $1 AND o.token_hash = retired.token_hash
-     AND o.environment = retired.environment
+   USING dying
+   WHERE o.app_id = $1 AND o.token_hash = dying.token_hash
+     AND o.environment = dying.environment AND o.installation_id = dying.installation_id
+), recorded AS (
+  INSERT INTO invalidation (
+           app_id, installation_id, token_hash, dead_since, invalidated_at, reason, lane, campaign)
+  SELECT $1, dying.installation_id, dying.token_hash, dying.dead_since, $2, dying.reason,
+         dying.lane, dying.campaign
+    FROM dying
+   ORDER BY dying.position
 )
-SELECT CASE WHEN i.installation_id IS NULL THEN 5
-            WHEN retired.position = dead.position THEN 1
-            WHEN substring(i.token_hash FOR 16) <> dead.token_ref THEN 3
-            WHEN i.token_state <> 1 THEN 4
-            WHEN i.registered_at > dead.dead_since THEN 2
-            WHEN retired.position IS NOT NULL THEN 4
-            ELSE 2
+SELECT judged.installation_id, judged.platform, judged.reason,
+       -- What the page says of a token after it died in it.
+       CASE WHEN judged.outcome IN (1, 2) AND dying.position < judged.position THEN 4
+            ELSE judged.outcome
        END AS outcome
-  FROM dead
+  FROM judged
+       LEFT JOIN dying ON dying.installation_id = judged.installation_id
+ ORDER BY judged.position;
+
+-- name: select_invalidations
+-- At most $8 invalidations from $2 on and before ($3, $4), newest first. Empty texts and lists: any.
+SELECT v.installation_id, v.invalidation_id, v.invalidated_at
+  FROM invalidation AS v
+ WHERE v.app_id = $1
+   AND v.invalidated_at >= $2
+   AND (v.invalidated_at, v.invalidation_id) < ($3::timestamptz, $4::bigint)
+   AND ($5::text[] = '{}' OR v.reason = ANY ($5))
+   AND ($6::text = '' OR v.lane = $6)
+   AND ($7::text = '' OR v.campaign = $7)
+ ORDER BY v.invalidated_at DESC, v.invalidation_id DESC
+ LIMIT $8;
+
+-- name: judge_restorations
+-- One row per invalidation, in order, with the number of its RestoreOutcome. An installation is dead
+-- by the latest of its invalidations, if it still is what that one made of it.
+SELECT v.installation_id, v.invalidation_id, v.token_hash, i.environment, i.platform,
+       CASE WHEN i.installation_id IS NULL THEN 4
+            WHEN v.restored_at IS NOT NULL
+              OR (i.token_state, i.token_hash, i.died_at, i.token_state_reason)
+                 IS DISTINCT FROM (2::smallint, v.token_hash, v.dead_since, v.reason)
+              OR EXISTS (
+                   SELECT
+                     FROM invalidation AS later
+                    WHERE later.app_id = $1 AND later.installation_id = v.installation_id
+                      AND later.invalidation_id > v.invalidation_id)
+            THEN 2
+            WHEN o.installation_id IS NOT NULL THEN 3
+            ELSE 1
+       END AS outcome
+  FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY
+       AS wanted (installation_id, invalidation_id, position)
+       JOIN invalidation AS v
+         ON v.app_id = $1 AND v.installation_id = wanted.installation_id
+        AND v.invalidation_id = wanted.invalidation_id
        LEFT JOIN installation AS i
-         ON i.app_id = $1 AND i.installation_id = dead.installation_id
-       LEFT JOIN retired ON retired.installation_id = dead.installation_id
- ORDER BY dead.position;
+         ON i.app_id = $1 AND i.installation_id = v.installation_id
+       LEFT JOIN live_token AS o
+         ON o.app_id = $1 AND o.token_hash = v.token_hash AND o.environment = i.environment
+ ORDER BY wanted.position;
+
+-- name: take_free_tokens
+-- Those of the installations $2 that own the tokens $3 of the environments $4 from now on. Whoever
+-- comes second to a token, in this list or from elsewhere, does not get it.
+INSERT INTO live_token (app_id, installation_id, token_hash, environment)
+SELECT $1, wanted.installation_id, wanted.token_hash, wanted.environment
+  FROM unnest($2::uuid[], $3::bytea[], $4::smallint[]) WITH ORDINALITY
+       AS wanted (installation_id, token_hash, environment, position)
+ ORDER BY wanted.position
+    ON CONFLICT DO NOTHING
+RETURNING installation_id;
+
+-- name: revive_installations
+-- The installations $2 are ACTIVE. Their rows are locked.
+UPDATE installation AS i
+   SET token_state = 1, token_state_reason = '', died_at = NULL
+  FROM unnest($2::uuid[]) AS revived (installation_id)
+ WHERE i.app_id = $1 AND i.installation_id = revived.installation_id;
+
+-- name: note_restored
+-- The invalidations $3 of the installations $2 are taken back.
+UPDATE invalidation AS v
+   SET restored_at = $4
+  FROM unnest($2::uuid[], $3::bigint[]) AS restored (installation_id, invalidation_id)
+ WHERE v.app_id = $1 AND v.installation_id = restored.installation_id
+   AND v.invalidation_id = restored.invalidation_id;

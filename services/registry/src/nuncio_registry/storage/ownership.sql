@@ -5,9 +5,13 @@ SELECT pg_advisory_xact_lock(hashtextextended($1, 1));
 -- name: release_tokens
 -- The installations $2 own the tokens $3 of the environments $4 no more.
 DELETE FROM live_token AS o
- USING unnest($2::uuid[], $3::bytea[], $4::smallint[])
-       AS released (installation_id, token_hash, environment)
- WHERE o.app_id = $1 AND o.token_hash = released.token_hash
+ USING (
+         SELECT $1::text AS app_id, given.*
+           FROM unnest($2::uuid[], $3::bytea[], $4::smallint[])
+                AS given (installation_id, token_hash, environment)
+         OFFSET 0
+       ) AS released
+ WHERE o.app_id = released.app_id AND o.token_hash = released.token_hash
    AND o.environment = released.environment AND o.installation_id = released.installation_id;
 
 -- name: take_tokens

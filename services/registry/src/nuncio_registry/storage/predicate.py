@@ -7,10 +7,12 @@ NULL, which AND, OR and WHERE take for false; `NOT` is written IS NOT TRUE, so t
 from typing import Any, Final
 from uuid import UUID
 
+from nuncio_registry.domain.conjuncts import conjuncts
 from nuncio_registry.domain.language import canonical_language
 from nuncio_registry.domain.model import Version
 from nuncio_registry.domain.predicate import (
     CHOICES,
+    SETS,
     AllOf,
     AnyOf,
     Comparison,
@@ -25,6 +27,8 @@ from nuncio_registry.storage.attributes import to_json
 
 # What queries have in the place of the predicate.
 PLACE: Final = "TRUE /* predicate */"
+# What one has, besides, in the place of the part that an index answers.
+INDEXED_PLACE: Final = "TRUE /* indexed */"
 
 _COLUMNS: Final = {
     Field.INSTALLATION_ID: ("i.installation_id", "uuid"),
@@ -39,11 +43,15 @@ _COLUMNS: Final = {
     Field.DEVICE_MODEL: ("i.device_model", "text"),
     Field.PERMISSION: ("i.permission", "smallint"),
     Field.TOPICS: ("i.topics", "text"),
+    Field.TAGS: ("i.tags", "text"),
     Field.CONSENTS: ("i.consents_granted", "text"),
     Field.LAST_SEEN: ("i.last_seen_at", "timestamptz"),
     Field.CREATED: ("i.created_at", "timestamptz"),
     Field.TOKEN_CHANGED: ("i.token_changed_at", "timestamptz"),
     Field.LAST_OPENED: ("i.last_opened_at", "timestamptz"),
+    Field.PROVIDER: ("i.provider", "smallint"),
+    Field.SDK_VERSION: ("i.sdk_version", "text"),
+    Field.TOKEN_STATE: ("i.token_state", "smallint"),
 }
 _ORDERS: Final = {
     Operator.LESS: "<",
@@ -68,6 +76,33 @@ def where(query: str, predicate: Predicate | None, arguments: tuple[Any, ...]) -
     compiler = _Compiler(list(arguments))
     condition = compiler.condition(predicate)
     return (query.replace(PLACE, condition), *compiler.arguments)
+
+
+def indexed(predicate: Predicate | None) -> Predicate | None:
+    """The part of the predicate that the index on topics, tags and attributes answers, if any."""
+    parts = tuple(filter(_is_indexed, conjuncts(predicate)))
+    return AllOf(parts) if parts else None
+
+
+def where_indexed(
+    query: str, predicate: Predicate | None, part: Predicate, arguments: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """As `where`, with the part that an index answers in a place of its own."""
+    compiler = _Compiler(list(arguments))
+    query = query.replace(INDEXED_PLACE, compiler.condition(part))
+    return where(query, predicate, tuple(compiler.arguments))
+
+
+def _is_indexed(node: Predicate) -> bool:
+    match node:
+        case AllOf(operands) | AnyOf(operands):
+            return bool(operands) and all(map(_is_indexed, operands))
+        case Comparison(field=Field.TOPICS | Field.TAGS, operator=Operator.HAS):
+            return True
+        case Comparison(field=Field.ATTRIBUTE, operator=Operator.IN, values=values):
+            return type_of(values[0]) is not Type.VERSION
+        case _:
+            return False
 
 
 class _Compiler:
@@ -99,7 +134,7 @@ class _Compiler:
     def _comparison(self, node: Comparison) -> str:
         column, sql_type = _COLUMNS[node.field]
         if node.operator == Operator.PRESENT:
-            empty = "<> '{}'" if node.field in (Field.TOPICS, Field.CONSENTS) else "IS NOT NULL"
+            empty = "<> '{}'" if node.field in SETS else "IS NOT NULL"
             return f"({column} {empty})"
         if node.operator == Operator.HAS:
             return f"({column} && {self._argument(list(node.values), 'text[]')})"

@@ -7,8 +7,8 @@ from typing import Final
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Known, NewRow, Plan, Result, Round
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import Connection, Storage
-from nuncio_registry.storage.history import record_changes, record_consents
+from nuncio_registry.storage.connection import BEGIN_BY_KEY, Connection, Storage
+from nuncio_registry.storage.history import Said, record_changes, record_consents
 from nuncio_registry.storage.ownership import Ownership, release, take
 from nuncio_runtime.postgres import load_queries
 
@@ -36,9 +36,11 @@ class PostgresRegistrations(Storage):
             for round_ in rounds:
                 await _write_round(connection, app_id, rows, round_, hashes=hashes, now=now)
             await record_changes(connection, app_id, changes, now=now)
+            for round_ in rounds:
+                await record_consents(connection, app_id, _consents(rows, round_), now=now)
             return results
 
-        return await self.in_turn(app_id, attempt)
+        return await self.in_turn(app_id, attempt, begin=BEGIN_BY_KEY)
 
 
 async def _write_round(
@@ -66,9 +68,11 @@ async def _write_round(
         if new.takes_token
     ]
     await take(connection, app_id, taken)
-    consents = [
-        (rows[new.row].installation_id, change)
+
+
+def _consents(rows: Sequence[Registration], round_: Round) -> list[Said]:
+    return [
+        Said(rows[new.row].installation_id, rows[new.row].platform, change)
         for new in round_.rows
         for change in rows[new.row].consents
     ]
-    await record_consents(connection, app_id, consents, now=now)

@@ -1,6 +1,6 @@
 """Rows of the tables as values of the domain, and pages of the domain as columns."""
 
-from collections import Counter
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -10,9 +10,11 @@ from asyncpg import Record
 from nuncio_registry.domain.model import (
     App,
     ConsentChange,
+    ConsentEvent,
     ConsentState,
     Environment,
     Facts,
+    FactsChange,
     Installation,
     Permission,
     Platform,
@@ -21,11 +23,14 @@ from nuncio_registry.domain.model import (
     Suppression,
     TokenState,
 )
+from nuncio_registry.domain.ports.installations import ReachCount
 from nuncio_registry.domain.ports.registration import Known, NewRow
 from nuncio_registry.domain.ports.selection import SelectedRows
-from nuncio_registry.storage.attributes import from_json, to_json
+from nuncio_registry.storage.attributes import from_json, size_of, to_json
 
 _WORDS: Final = " "
+# A page is sparse when fewer than one of so many keys matched.
+_SPARSE: Final = 100
 
 
 def app_from(row: Record) -> App:
@@ -34,6 +39,8 @@ def app_from(row: Record) -> App:
         app_id=row["app_id"],
         display_name=row["display_name"],
         stale_after=row["stale_after"],
+        expire_after=row["expire_after"],
+        retention=row["retention"],
         created_at=row["created_at"],
     )
 
@@ -41,7 +48,7 @@ def app_from(row: Record) -> App:
 def known_from(row: Record) -> Known:
     """A row of `lock_touched`."""
     id_, platform, environment, token_hash, key_id, state, registered_at, *told = row
-    observed_at, permission, user_id, names = told
+    observed_at, permission, user_id, attributes = told
     return Known(
         id_,
         Platform(platform),
@@ -53,7 +60,7 @@ def known_from(row: Record) -> Known:
         observed_at,
         Permission(permission),
         user_id,
-        frozenset(names),
+        {name: size_of(name, told) for name, told in attributes.items()} if attributes else {},
     )
 
 
@@ -73,6 +80,55 @@ def installation_from(row: Record) -> Installation:
         created_at=row["created_at"],
         registered_at=row["registered_at"],
         token_changed_at=row["token_changed_at"],
+        last_opened_at=row["last_opened_at"],
+        died_at=row["died_at"],
+        vapid_key_id=row["vapid_key_id"],
+    )
+
+
+def update_columns(change: FactsChange) -> list[Any]:
+    """The arguments of `update_installation`, from $3 on."""
+    facts = change.facts
+    return [
+        facts.permission,
+        facts.language,
+        facts.country,
+        facts.time_zone,
+        facts.app_version,
+        facts.os_version,
+        facts.device_model,
+        facts.sdk_version,
+        facts.topics,
+        facts.tags,
+        attributes_to_json(facts),
+        change.add_topics,
+        change.remove_topics,
+        change.add_tags,
+        change.remove_tags,
+        change.remove_attributes,
+        facts.last_seen,
+    ]
+
+
+def consent_event_from(row: Record) -> ConsentEvent:
+    """A row of `consent_events`."""
+    event_id, purpose, state, source, prompt_strategy, policy_version, actor, changed_at = row
+    change = ConsentChange(
+        purpose, ConsentState(state), source, prompt_strategy, policy_version, actor
+    )
+    return ConsentEvent(event_id, change, changed_at)
+
+
+def reach_count_from(row: Record) -> ReachCount:
+    """A row of `reachability`."""
+    user_id, provider, platform, reason, count, last_seen = row
+    return ReachCount(
+        user_id,
+        Provider(provider),
+        Platform(platform),
+        Suppression(reason) if reason else None,
+        count,
+        last_seen,
     )
 
 
@@ -95,6 +151,7 @@ def _facts_from(row: Record) -> Facts:
         topics=tuple(row["topics"]),
         attributes={name: from_json(value) for name, value in row["attributes"].items()},
         last_seen=row["last_seen_at"],
+        tags=tuple(row["tags"]),
     )
 
 
@@ -128,6 +185,7 @@ def installation_columns(
         [fact.last_seen for fact in facts],
         [purposes(row.consents, ConsentState.GRANTED) for row in page],
         [purposes(row.consents, ConsentState.DENIED) for row in page],
+        [None if fact.tags is None else _WORDS.join(fact.tags) for fact in facts],
     ]
 
 
@@ -145,25 +203,31 @@ def purposes(changes: Sequence[ConsentChange], state: ConsentState) -> str | Non
     return _WORDS.join(sorted(change.purpose for change in changes if change.state == state))
 
 
-def selected_from(rows: Sequence[Record]) -> SelectedRows:
-    """Rows of `select_targets` as columns of those that may be reached."""
-    reasons = Counter(row[0] for row in rows)
-    live = [row for row in rows if row[0] == 0]
-    # A page without targets has the same ten columns, all of them empty.
-    _, ids, refs, platforms, providers, environments, sealed, key_ids, vapid, registered_at = (
-        zip(*live, strict=True) if live else ((),) * 10
+def scanned_from(row: Record, *, limit: int, keys: int) -> SelectedRows:
+    """A row of `scan_targets`, asked for `limit` matches among so many keys."""
+    matched, boundary = row["matched"], row["boundary"]
+    return selected_from(row, cursor=boundary or row["last_id"])._replace(
+        ended=boundary is None and matched < limit,
+        sparse=boundary is not None and matched * _SPARSE < keys,
     )
+
+
+def selected_from(row: Record, *, cursor: UUID | None) -> SelectedRows:
+    """The columns of `scan_targets` and `targets_among`; without targets they are NULL."""
+    key_ids = row["key_ids"] or b""
+    # Two bytes each, of which the second one counts.
+    reasons = (row["suppressions"] or b"")[1::2]
+    counts = {reason: reasons.count(reason) for reason in Suppression}
     return SelectedRows(
-        ids=ids,
-        token_refs=refs,
-        platforms=platforms,
-        providers=providers,
-        environments=environments,
-        sealed=sealed,
-        key_ids=key_ids,
-        vapid_key_ids=vapid,
-        registered_at=registered_at,
-        suppressed={Suppression(reason): n for reason, n in sorted(reasons.items()) if reason},
-        matched=len(rows),
-        cursor=UUID(bytes=rows[-1][1]),
+        ids=row["ids"] or b"",
+        token_refs=row["token_refs"] or b"",
+        platforms=(row["platforms"] or b"")[1::2],
+        providers=(row["providers"] or b"")[1::2],
+        environments=(row["environments"] or b"")[1::2],
+        sealed=row["sealed"] or (),
+        key_ids=struct.unpack(f">{len(key_ids) // 2}h", key_ids),
+        vapid_key_ids=row["vapid_key_ids"] or (),
+        registered_at=row["registered_at"] or b"",
+        suppressed={reason: count for reason, count in counts.items() if count},
+        cursor=cursor,
     )

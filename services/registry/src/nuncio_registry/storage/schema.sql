@@ -148,6 +148,7 @@ CREATE TABLE erasure (
 );
 
 CREATE INDEX erasure_time ON erasure (app_id, erased_at, erasure_id);
+CREATE INDEX erasure_subject ON erasure (app_id, subject_hash, erased_at, erasure_id);
 
 -- Reads of raw tokens, and administrative calls.
 CREATE TABLE audit_event (
@@ -161,7 +162,8 @@ CREATE TABLE audit_event (
   details jsonb NOT NULL
 );
 
-CREATE INDEX audit_event_app ON audit_event (app_id, event_id);
+CREATE INDEX audit_event_time ON audit_event (recorded_at, event_id);
+CREATE INDEX audit_event_app ON audit_event (app_id, recorded_at, event_id);
 
 -- What an app had at the last count of a day.
 CREATE TABLE stock (

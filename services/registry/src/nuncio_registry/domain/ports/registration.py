@@ -1,7 +1,8 @@
 """What the domain asks of the storage of registrations. The comments are the contract."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
@@ -20,8 +21,8 @@ from nuncio_runtime.errors import FieldViolation
 class Known(NamedTuple):
     """What is stored of an installation that a page touches, locked.
 
-    user_id: empty when anonymous. attributes: their names; not read when no row of the page sets
-    any.
+    user_id: empty when anonymous. attributes: the bytes of each, name and value (see
+    domain.limits); not read when no row of the page sets any.
     """
 
     installation_id: UUID
@@ -34,7 +35,7 @@ class Known(NamedTuple):
     observed_at: datetime
     permission: Permission = Permission.UNDETERMINED
     user_id: str = ""
-    attributes: frozenset[str] = frozenset()
+    attributes: Mapping[str, int] = MappingProxyType({})
 
     @property
     def live(self) -> bool:
@@ -82,7 +83,7 @@ Result: TypeAlias = Registered | FieldViolation
 
 class Plan(NamedTuple):
     """What a page does: a result per row, rounds of writing one after the other, and the events
-    for the change feed.
+    for the change feed, those of consents apart.
     """
 
     results: list[Result]
@@ -112,5 +113,5 @@ class Registrations(Protocol):
         `plan` may be asked more than once, when another transaction came between. Rows whose
         token stays keep token_changed_at; a registered token is ACTIVE; last_seen_at never goes
         back. Consent changes that differ from the latest event of their purpose are appended to
-        the ledger.
+        the ledger and, after the changes of the plan, to the change feed.
         """

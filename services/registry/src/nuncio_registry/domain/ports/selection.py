@@ -6,7 +6,7 @@ from itertools import compress
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from nuncio_registry.domain.model import Platform, Suppression
+from nuncio_registry.domain.model import Platform, Provider, Suppression
 from nuncio_registry.domain.predicate import Predicate
 
 T = TypeVar("T")
@@ -30,23 +30,31 @@ class Selection(NamedTuple):
 class SelectedRows(NamedTuple):
     """The rows of one page by columns, those that may be reached, in key order.
 
-    ids: 16 bytes each. token_refs: 16 bytes each. registered_at: 8 bytes each, big-endian, in
+    ids and token_refs: 16 bytes each. platforms, providers, environments: one byte each.
+    vapid_key_ids: of the Web Push rows alone. registered_at: 8 bytes each, big-endian, in
     microseconds since 2000, as PostgreSQL keeps it. suppressed: how many others matched, by
-    reason. matched: all of them together. cursor: the last key of the page, of either sort.
+    reason. cursor: the last key of the page; None: there was none to look at. ended: no key of the
+    selection comes after it. sparse: of the keys looked at, fewer than one in a hundred matched.
     """
 
-    ids: Sequence[bytes]
-    token_refs: Sequence[bytes]
-    platforms: Sequence[int]
-    providers: Sequence[int]
-    environments: Sequence[int]
+    ids: bytes
+    token_refs: bytes
+    platforms: bytes
+    providers: bytes
+    environments: bytes
     sealed: Sequence[bytes]
     key_ids: Sequence[int]
     vapid_key_ids: Sequence[str]
-    registered_at: Sequence[bytes]
+    registered_at: bytes
     suppressed: Mapping[Suppression, int]
-    matched: int
-    cursor: UUID
+    cursor: UUID | None
+    ended: bool = False
+    sparse: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing matched."""
+        return not self.sealed and not self.suppressed
 
     def those(self, chosen: Sequence[bool]) -> "SelectedRows":
         """Only the chosen rows; the others count as suppressed for their token."""
@@ -54,17 +62,22 @@ class SelectedRows(NamedTuple):
         def kept(column: Sequence[T]) -> list[T]:
             return list(compress(column, chosen))
 
+        def kept_bytes(column: bytes, width: int) -> bytes:
+            cells = (column[at : at + width] for at in range(0, len(column), width))
+            return b"".join(compress(cells, chosen))
+
+        web_push = [provider == Provider.WEB_PUSH for provider in self.providers]
         inactive = self.suppressed.get(Suppression.INACTIVE_TOKEN, 0) + chosen.count(False)
         return self._replace(
-            ids=kept(self.ids),
-            token_refs=kept(self.token_refs),
-            platforms=kept(self.platforms),
-            providers=kept(self.providers),
-            environments=kept(self.environments),
+            ids=kept_bytes(self.ids, 16),
+            token_refs=kept_bytes(self.token_refs, 16),
+            platforms=kept_bytes(self.platforms, 1),
+            providers=kept_bytes(self.providers, 1),
+            environments=kept_bytes(self.environments, 1),
             sealed=kept(self.sealed),
             key_ids=kept(self.key_ids),
-            vapid_key_ids=kept(self.vapid_key_ids),
-            registered_at=kept(self.registered_at),
+            vapid_key_ids=list(compress(self.vapid_key_ids, compress(chosen, web_push))),
+            registered_at=kept_bytes(self.registered_at, 8),
             suppressed={**self.suppressed, Suppression.INACTIVE_TOKEN: inactive},
         )
 
@@ -77,13 +90,29 @@ class Counts(NamedTuple):
 
 
 class Selections(Protocol):
-    """Reads installations by the million."""
+    """Reads installations by the million. Tokens of suppressed rows stay in the storage."""
 
-    async def select(self, selection: Selection, *, limit: int) -> SelectedRows | None:
-        """The first rows of the selection, at most `limit` of both sorts, None when there is none.
+    async def scan(self, selection: Selection, *, limit: int, keys: int) -> SelectedRows:
+        """Look at the first `keys` keys, one after the other, until `limit` rows match.
 
-        Reads what is committed when it is called. Tokens of suppressed rows stay in the storage.
+        Rows of both sorts count. A page may have fewer of them, or none, before the end: its
+        cursor is then the last key that was looked at, and of a full or a last page the last one
+        that matched. Reads what is committed when it is called.
+        """
+
+    async def among(self, selection: Selection, ids: Sequence[UUID]) -> SelectedRows:
+        """The rows of the selection that have one of these ids.
+
+        ids: in key order, not empty, inside the selection; the cursor is the last of them. Reads
+        as `scan` does, and costs what the ids cost.
+        """
+
+    async def find(self, selection: Selection, *, most: int) -> list[UUID] | None:
+        """The keys of the selection, in order, found through an index.
+
+        None when no index can answer, when there are more than `most`, or when the index takes
+        too long: those of other apps are in it, too.
         """
 
     async def count(self, selection: Selection) -> Counts:
-        """Count the selection."""
+        """Count the selection. May lag behind what is committed."""

@@ -1,0 +1,81 @@
+"""Three roads through the keys of a selection, chosen by its predicate.
+
+named   The predicate names installations or users: only their rows are read, by key.
+scan    All other predicates: the keys are looked at in order, so many per statement. Linear in the
+        table, whatever the predicate, and every statement is short. The first one looks at fewer
+        keys: where matches are rare, the first page comes soon.
+few     A scan that finds hardly anything asks an index once for the keys of all that is left, and
+        then reads only those, by key. When no index knows, or there are many, it goes on scanning.
+
+Keys that were found are only candidates: each page checks the predicate again, so changes and
+consents that were committed before the page is read hold on every road.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from nuncio_registry.domain.conjuncts import named_installations, named_users
+from nuncio_registry.domain.keys import NO_KEYS, KeySpan
+from nuncio_registry.domain.ports.selection import SelectedRows, Selection, Selections
+
+FIRST_KEYS: Final = 2_000
+MOST_KEYS: Final = 20_000
+"""Keys that a scan looks at in one statement, at first and at most."""
+
+MOST_FOUND: Final = 50_000
+"""Keys that a walk keeps in memory."""
+
+
+class Walk:
+    """One walk over the keys of a selection, from a span's first to its last."""
+
+    def __init__(
+        self, selections: Selections, selection: Selection, span: KeySpan, *, page_size: int
+    ) -> None:
+        self._selections = selections
+        self._selection = selection
+        self._left = span
+        self._page_size = page_size
+        self._keys = FIRST_KEYS
+        self._asks_index = named_users(selection.predicate) is not None
+        self._asked = False
+        ids = named_installations(selection.predicate)
+        self._candidates: Sequence[UUID] | None = None
+        if ids is not None:
+            self._candidates = [each for each in ids if span.first <= each.int <= span.last]
+
+    async def next(self) -> SelectedRows | None:
+        """The next page, which may be empty; None when all keys were looked at."""
+        if self._left.is_empty:
+            return None
+        if self._candidates is None and self._asks_index and not self._asked:
+            self._asked = True
+            self._candidates = await self._selections.find(self._part(), most=MOST_FOUND)
+        if self._candidates is not None:
+            return await self._next_named(self._candidates)
+        return await self._next_scanned()
+
+    async def _next_named(self, candidates: Sequence[UUID]) -> SelectedRows | None:
+        page, rest = candidates[: self._page_size], candidates[self._page_size :]
+        if not page:
+            return None
+        self._candidates = rest
+        return await self._selections.among(self._part(), page)
+
+    async def _next_scanned(self) -> SelectedRows:
+        part, keys = self._part(), self._keys
+        rows = await self._selections.scan(part, limit=self._page_size, keys=keys)
+        self._keys = min(keys * 2, MOST_KEYS)
+        if rows.ended or rows.cursor is None:
+            self._left = NO_KEYS
+        else:
+            self._left = self._left.after(rows.cursor)
+        self._asks_index = self._asks_index or rows.sparse
+        return rows
+
+    def _part(self) -> Selection:
+        """The selection, as far as it is not read yet."""
+        return self._selection._replace(
+            first=UUID(int=self._left.first), last=UUID(int=self._left.last)
+        )
