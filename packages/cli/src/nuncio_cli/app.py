@@ -15,11 +15,18 @@ from nuncio_cli.commands import (
     bench,
     demo,
     dispatch,
+    hygiene,
+    installations,
     lanes,
+    privacy,
+    restore,
     send,
     send_direct,
+    stats,
     tokens,
     up,
+    users,
+    watch,
 )
 
 EPILOG = (
@@ -78,11 +85,19 @@ root = typer.Typer(
 root.command("up")(up.up)
 root.command("demo")(demo.demo)
 root.add_typer(apps.group, name="apps")
+root.add_typer(installations.group, name="installations")
+installations.group.command("watch")(watch.watch)
+root.add_typer(users.group, name="users")
 root.add_typer(tokens.group, name="tokens")
+tokens.group.command("restore")(restore.restore)
 root.add_typer(audience.group, name="audience")
 root.command("send")(send.send)
 root.command("send-direct")(send_direct.send_direct)
 root.add_typer(dispatch.group, name="dispatch")
 root.command("lanes")(lanes.lanes)
 root.add_typer(lanes.credentials, name="credentials")
+root.command("stats")(stats.stats)
+root.add_typer(hygiene.group, name="hygiene")
+root.add_typer(privacy.erasures, name="erasures")
+root.add_typer(privacy.audit, name="audit")
 root.command("bench")(bench.bench)

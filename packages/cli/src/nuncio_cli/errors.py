@@ -56,6 +56,13 @@ class OptionInvalid(CliError):
     reason = "OPTION_INVALID"
 
 
+class AudienceInvalid(CliError):
+    """The audience expression is wrong."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "AUDIENCE_INVALID"
+
+
 class AlreadyRunning(CliError):
     """A suite is running on this data folder already."""
 

@@ -32,6 +32,9 @@ CaFile = Annotated[
         rich_help_panel=SERVICES_PANEL,
     ),
 ]
+Limit = Annotated[int, typer.Option(min=0, help="How many at most. 0: all.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+InstallationId = Annotated[str, typer.Argument(help="An installation's UUID.")]
 
 MessageFile = Annotated[
     Path | None,

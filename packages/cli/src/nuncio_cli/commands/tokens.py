@@ -1,4 +1,4 @@
-"""nuncio tokens: import, show."""
+"""nuncio tokens: import, show; restore is in a module of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +8,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from nuncio.common.v1.provider_pb2 import Platform, Provider
-from nuncio.registry.v1.installation_pb2 import (
-    AttributeValue,
-    ConsentState,
-    Installation,
-    Permission,
-)
+from nuncio.registry.v1.installation_pb2 import Installation
 from nuncio.registry.v1.predicate_pb2 import (
     PREDICATE_FIELD_USER_ID,
     PREDICATE_OPERATOR_IN,
@@ -23,8 +17,7 @@ from nuncio.registry.v1.predicate_pb2 import (
     PredicateValue,
 )
 from nuncio.registry.v1.registry_service_pb2 import GetInstallationRequest, ListInstallationsRequest
-from nuncio.registry.v1.token_pb2 import TokenState
-from nuncio_cli import output
+from nuncio_cli import installation_view, output
 from nuncio_cli.connect import clients, find_addresses
 from nuncio_cli.errors import ExitCode
 from nuncio_cli.imports.formats import Format, guess_format, rejects_of
@@ -32,7 +25,6 @@ from nuncio_cli.imports.job import ImportJob, Summary, import_file, observed_now
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.registration import timestamp
 from nuncio_cli.imports.rows import BadValueError
-from nuncio_cli.names import word
 from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
 from nuncio_cli.stubs import RegistryStub
 
@@ -145,7 +137,7 @@ def show(
                 request = GetInstallationRequest(app_id=app_id, installation_id=installation_id)
                 answer = await services.registry.GetInstallation(request)
                 found = [answer.installation]
-        present: Callable[[Installation], None] = _emit if as_json else _print
+        present: Callable[[Installation], None] = _emit if as_json else installation_view.show
         for installation in found:
             present(installation)
         if not found and not as_json:
@@ -197,40 +189,3 @@ async def _of_user(registry: RegistryStub, app_id: str, user_id: str) -> list[In
 def _emit(installation: Installation) -> None:
     document: dict[str, Any] = MessageToDict(installation, preserving_proto_field_name=True)
     output.emit(document)
-
-
-def _print(installation: Installation) -> None:
-    facts = installation.facts
-    state = word(TokenState, installation.token_state, "TOKEN_STATE_")
-    reason = installation.token_state_reason
-    consents = [
-        f"{purpose} {word(ConsentState, consent, 'CONSENT_STATE_')}"
-        for purpose, consent in sorted(installation.consents.items())
-    ]
-    attributes = {name: _value(value) for name, value in sorted(facts.attributes.items())}
-    rows = {
-        "installation": installation.installation_id,
-        "platform": word(Platform, installation.platform, "PLATFORM_"),
-        "provider": word(Provider, installation.provider, "PROVIDER_"),
-        "user": installation.user_id or "anonymous",
-        "token": f"{installation.token_fingerprint}… {state} {reason}".rstrip(),
-        "permission": word(Permission, facts.permission, "PERMISSION_"),
-        "consents": ", ".join(consents),
-        "language": facts.language,
-        "country": facts.country,
-        "time zone": facts.time_zone,
-        "app version": facts.app_version,
-        "device": f"{facts.device_model} {facts.os_version}".strip(),
-        "topics": ", ".join(facts.topics.topics),
-        "attributes": ", ".join(f"{name}={value}" for name, value in attributes.items()),
-        "last seen": facts.last_seen.ToJsonString(),
-        "registered": installation.register_time.ToJsonString(),
-    }
-    output.table(("", ""), [(name, value) for name, value in rows.items() if value])
-
-
-def _value(value: AttributeValue) -> str:
-    kind = value.WhichOneof("kind")
-    if kind == "time":
-        return value.time.ToJsonString()
-    return str(getattr(value, kind)) if kind else ""

@@ -46,10 +46,10 @@ class CsvRows:
         return Row(line, self._mapping.apply(fields), source)
 
     def _value(self, field: str, cell: str) -> Value:
-        if field != "topics":
+        if field not in ("topics", "tags"):
             return cell
         parts = cell.split(self._mapping.topic_separator)
-        return [topic.strip() for topic in parts if topic.strip()]
+        return [part.strip() for part in parts if part.strip()]
 
 
 def _columns(header: Record | None) -> list[str]:

@@ -15,7 +15,7 @@ AttributeType = Literal["text", "number", "flag", "time", "version"]
 FIELDS: Final = frozenset({
     "installation_id", "platform", "provider", "environment", "token", "endpoint", "p256dh",
     "auth", "vapid_key_id", "user_id", "permission", "language", "country", "time_zone",
-    "app_version", "os_version", "device_model", "sdk_version", "topics", "last_seen",
+    "app_version", "os_version", "device_model", "sdk_version", "topics", "tags", "last_seen",
     "observed_at",
 })  # fmt: skip
 FAMILIES: Final = ("attributes.", "consents.")
@@ -42,7 +42,7 @@ class FieldMapping(BaseModel):
     attribute_types: dict[str, AttributeType] = {}
     """Type of an attribute; default: text in CSV, the JSON type in NDJSON."""
     topic_separator: str = "|"
-    """Between the topics of one CSV cell."""
+    """Between the topics, or the tags, of one CSV cell."""
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -39,7 +39,8 @@ def registration_from(
     attribute_types: Mapping[str, AttributeType],
     observed_at: Timestamp | None = None,
 ) -> Registration:
-    """Build the registration of a row. observed_at: for rows that do not say when it was.
+    """Build the registration of a row. observed_at: of the file; no row is younger than that,
+    unless it says so.
 
     Raises BadValueError where a value cannot be put into the contract's form at all; everything
     else is for the registry to refuse.
@@ -56,6 +57,10 @@ def registration_from(
         consents=_consents(fields),
         observed_at=_time_or_none(fields, "observed_at") or observed_at,
     )
+    if "observed_at" not in fields and registration.facts.HasField("last_seen"):
+        # Nobody has seen the token since: a provider that calls it dead after that is right.
+        times = [registration.facts.last_seen, *([observed_at] if observed_at else [])]
+        registration.observed_at.CopyFrom(min(times, key=Timestamp.ToNanoseconds))
     if not registration.installation_id:
         registration.installation_id = derived_id(app_id, registration.token)
     return registration
@@ -152,7 +157,9 @@ def _facts(
         word = _word(fields, "permission", PERMISSIONS)
         facts.permission = installation_pb2.Permission.Value(f"PERMISSION_{word.upper()}")
     if "topics" in fields:
-        facts.topics.topics.extend(_topics(fields["topics"]))
+        facts.topics.topics.extend(_words(fields, "topics"))
+    if "tags" in fields:
+        facts.tags.tags.extend(_words(fields, "tags"))
     for name, value in fields.items():
         if name.startswith("attributes."):
             attribute = name.removeprefix("attributes.")
@@ -161,12 +168,13 @@ def _facts(
     return facts
 
 
-def _topics(value: Value) -> list[str]:
+def _words(fields: Mapping[str, Value], name: str) -> list[str]:
+    value = fields[name]
     if isinstance(value, list):
         return list(dict.fromkeys(value))
     if isinstance(value, str):
         return [value]
-    raise BadValueError("topics", "is not a list of texts")
+    raise BadValueError(name, "is not a list of texts")
 
 
 def _type_of(value: Value) -> AttributeType:

@@ -29,6 +29,10 @@ class Field(IntEnum):
     TOKEN_CHANGED = 16
     LAST_OPENED = 17
     ATTRIBUTE = 18
+    TAGS = 19
+    PROVIDER = 20
+    SDK_VERSION = 21
+    TOKEN_STATE = 22
 
 
 class Operator(IntEnum):

@@ -37,6 +37,11 @@ def _text(field: Field, pattern: str, expected: str, *, type_: Type = Type.TEXT)
     return FieldRule(field, type_, pattern=re.compile(pattern, re.DOTALL), expected=expected)
 
 
+def _label(field: Field) -> FieldRule:
+    expected = "1 to 100 letters, digits, dots, dashes, slashes, colons and underscores"
+    return _text(field, r"[A-Za-z0-9._:/-]{1,100}", expected, type_=Type.SET)
+
+
 def _choice(field: Field, *choices: str) -> FieldRule:
     return FieldRule(field, Type.TEXT, choices=choices)
 
@@ -48,6 +53,8 @@ FIELDS: Final[Mapping[str, FieldRule]] = {
         Field.PLATFORM, "ios", "android", "web", "macos", "watchos", "tvos", "visionos"
     ),
     "environment": _choice(Field.ENVIRONMENT, "production", "sandbox"),
+    "provider": _choice(Field.PROVIDER, "apns", "fcm", "web_push"),
+    "token_state": _choice(Field.TOKEN_STATE, "active", "invalid", "expired", "replaced"),
     "permission": _choice(Field.PERMISSION, "granted", "provisional", "denied", "undetermined"),
     "language": _text(
         Field.LANGUAGE,
@@ -59,16 +66,13 @@ FIELDS: Final[Mapping[str, FieldRule]] = {
     "app_version": FieldRule(Field.APP_VERSION, Type.VERSION),
     "os_version": FieldRule(Field.OS_VERSION, Type.VERSION),
     "device_model": _text(Field.DEVICE_MODEL, r".{1,100}", "1 to 100 characters"),
+    "sdk_version": _text(Field.SDK_VERSION, r".{1,50}", "1 to 50 characters"),
     "user_id": _text(Field.USER_ID, r".{1,200}", "1 to 200 characters"),
     "installation_id": _text(
         Field.INSTALLATION_ID, r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", "a UUID"
     ),
-    "topics": _text(
-        Field.TOPICS,
-        r"[A-Za-z0-9._:/-]{1,100}",
-        "1 to 100 letters, digits, dots, dashes, slashes, colons and underscores",
-        type_=Type.SET,
-    ),
+    "topics": _label(Field.TOPICS),
+    "tags": _label(Field.TAGS),
     "consents": _text(
         Field.CONSENTS,
         r"[a-z0-9][a-z0-9_-]{0,63}",

@@ -1,0 +1,1 @@
+"""What the benchmarks of the registry share: a stock of installations, and a registry to ask."""

@@ -1,0 +1,70 @@
+"""nuncio hygiene: preview."""
+
+import typer
+
+from nuncio.common.v1.provider_pb2 import Platform
+from nuncio.registry.v1.registry_service_pb2 import PreviewHygieneRequest, PreviewHygieneResponse
+from nuncio_cli import output
+from nuncio_cli.asking import ask_registry
+from nuncio_cli.commands.apps import ExpireAfter, Retention, StaleAfter
+from nuncio_cli.connect import patiently
+from nuncio_cli.documents import document
+from nuncio_cli.names import word
+from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.stubs import RegistryStub
+
+group = typer.Typer(help="What policies do to installations.", no_args_is_help=True)
+
+
+@group.callback()
+def _keep_subcommands() -> None:
+    """What policies do to installations."""
+
+
+@group.command()
+def preview(
+    *,
+    app_id: AppId,
+    stale_after: StaleAfter = None,
+    expire_after: ExpireAfter = None,
+    retention: Retention = None,
+    registry: RegistryAddress = "",
+    data: DataFolder = None,
+    ca_file: CaFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count what an app's policies would do now, or what others would. Changes nothing.
+
+    See docs/hygiene.md.
+
+    Examples: `nuncio hygiene preview --app shop`,
+    `nuncio hygiene preview --app shop --expire-after 180d`.
+    """
+    request = PreviewHygieneRequest(
+        app_id=app_id, stale_after=stale_after, expire_after=expire_after, retention=retention
+    )
+
+    async def work(stub: RegistryStub) -> None:
+        answer = await patiently(lambda: stub.PreviewHygiene(request))
+        if as_json:
+            output.emit(document(answer))
+        else:
+            _show(answer)
+
+    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+
+
+def _show(answer: PreviewHygieneResponse) -> None:
+    counts = {
+        word(Platform, each.platform, "PLATFORM_"): (
+            each.active,
+            each.stale,
+            each.expiring,
+            each.deleting,
+        )
+        for each in answer.counts
+    }
+    sums = [sum(numbers) for numbers in zip(*counts.values(), strict=True)]
+    columns = ("platform", "live#", "of them stale#", "of them expiring#", "dead, to be deleted#")
+    rows = [(platform, *numbers) for platform, numbers in counts.items()]
+    output.table(columns, [*rows, ("all", *sums)] if rows else [])
