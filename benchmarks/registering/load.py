@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Final, TypeVar
 
 Request = TypeVar("Request")
-CONCURRENCY: Final = 64
+CONCURRENCY: Final = 256
 
 
 async def closed_loop(

@@ -59,13 +59,9 @@ async def registry_double(answer: Answer, *, port: int = 0) -> AsyncIterator[str
         registry_pb.InvalidateTokensRequest.FromString,
         registry_pb.InvalidateTokensResponse.SerializeToString,
     )
-    server = grpc.aio.server(interceptors=[Pipeline(default_deadline=5)])
-    server.add_generic_rpc_handlers(
-        [
-            grpc.method_handlers_generic_handler(
-                "nuncio.registry.v1.RegistryService", {"InvalidateTokens": handler}
-            )
-        ]
+    server = grpc.aio.server()
+    Pipeline(server, default_deadline=5).add_registered_method_handlers(
+        "nuncio.registry.v1.RegistryService", {"InvalidateTokens": handler}
     )
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -10,10 +10,9 @@ import pytest
 
 from nuncio.registry.v1 import app_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
-from nuncio_registry.app import key_ring
-from nuncio_registry.config import KeySettings, Settings
 from nuncio_registry.domain.model import Provider
 from nuncio_registry.domain.tokens import plain_token
+from nuncio_registry.storage.key_files import read_key_ring
 from nuncio_runtime.client import RemoteError
 from nuncio_runtime.errors import Kind
 from nuncio_runtime.postgres import open_pool
@@ -83,7 +82,7 @@ async def test_contested_tokens_end_with_one_live_owner_each(tmp_path: Path) -> 
         running_registry(database, tmp_path) as registry,
     ):
         await registry.stub.CreateApp(pb.CreateAppRequest(app=app_pb2.App(app_id=APP)))
-        keys = key_ring(Settings(keys=KeySettings(folder=tmp_path)))
+        keys = read_key_ring(tmp_path)
         hashes = {token: keys.hash(Provider.APNS, plain_token(token)) for token in TOKENS}
         fight = Fight(registry, {token: value[:16] for token, value in hashes.items()})
         async with asyncio.TaskGroup() as group:

@@ -7,10 +7,9 @@ import pytest
 
 from nuncio.registry.v1 import app_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
-from nuncio_registry.app import key_ring
-from nuncio_registry.config import KeySettings, Settings
 from nuncio_registry.domain.sealing import bound_to
 from nuncio_registry.domain.tokens import plain_token
+from nuncio_registry.storage.key_files import read_key_ring
 from nuncio_runtime.metrics import REGISTRY
 from nuncio_runtime.postgres import open_pool
 from tests.integration.registry.running import running_registry
@@ -37,7 +36,7 @@ SELECT $1, new.id, new.sealed, sha256(uuid_send(new.id)), 1, 1, 1, 1, 1, 2, $2, 
 
 async def install(pool: "asyncpg.Pool[asyncpg.Record]", folder: Path) -> None:
     """Put rows in as they are stored: registering so many would take longer than the test."""
-    keys = key_ring(Settings(keys=KeySettings(folder=folder)))
+    keys = read_key_ring(folder)
     token, ids = plain_token(TOKEN), [key(number) for number in range(INSTALLATIONS)]
     sealed = [keys.seal(token, bound_to(APP, each)) for each in ids]
     await pool.execute(INSERT, APP, NOW, ids, sealed)

@@ -1,7 +1,7 @@
 """What the program knows about the call it is serving, wherever it stands in the code."""
 
+import random
 import re
-import secrets
 import time
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -65,10 +65,10 @@ class Call:
         self.method = method
         self.deadline = deadline
         self._connection = connection
-        self.request_id = request_id if known else secrets.token_hex(8)
-        self.trace_id = trace["trace"] if trace else secrets.token_hex(16)
+        self.request_id = request_id if known else _hex(64)
+        self.trace_id = trace["trace"] if trace else _hex(128)
         self.flags = trace["flags"] if trace else "00"
-        self.span_id = secrets.token_hex(8)
+        self.span_id = _hex(64)
 
     @property
     def traceparent(self) -> str:
@@ -90,6 +90,11 @@ class Call:
     def peer(self) -> str:
         """Address of the caller, without the port; empty when the program calls itself."""
         return "" if self._connection is None else _address(self._connection.peer())
+
+
+def _hex(bits: int) -> str:
+    """Digits of an id. It has to be another one, and is no secret."""
+    return f"{random.getrandbits(bits):0{bits // 4}x}"
 
 
 current_call: Final[ContextVar[Call | None]] = ContextVar("current_call", default=None)

@@ -264,7 +264,7 @@ with warnings.catch_warnings():
         """Connections that are kept open when nothing happens."""
 
         pool_max: int = Field(default=10, ge=1)
-        """The most connections that one process opens."""
+        """The most connections of one pool; docs/scaling.md tells how many pools a process has."""
 
         statement_timeout: timedelta = Field(default=timedelta(seconds=30), ge=A_MILLISECOND)
         """How long one statement may run."""

@@ -1,12 +1,13 @@
 """The command line that all services share: serve, migrate, check-config, and their own."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 import uvloop
@@ -22,6 +23,8 @@ from nuncio_runtime.worker import become_worker, current_worker
 S = TypeVar("S", bound=ServiceSettings)
 
 log = structlog.get_logger(__name__)
+
+_GARBAGE_AT_LEAST: Final = 50_000  # Objects, before the collector looks at the young ones.
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ async def _run_own(
 
 
 async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]]) -> int:
+    _settle_garbage_collection()
     if current_worker.get() is not None:
         await run(settings)  # Its supervisor has looked after the database.
         return 0
@@ -129,6 +133,16 @@ async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]])
             return await _supervise(ready, package)
         await run(ready)
     return 0
+
+
+def _settle_garbage_collection() -> None:
+    """What is imported stays for good, and a page makes thousands of objects that all go with it.
+
+    Left to itself, the collector looks for cycles among all of them, many times for each page.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_AT_LEAST)
 
 
 async def _supervise(settings: ServiceSettings, package: str) -> int:

@@ -48,6 +48,11 @@ def decode_page_token(token: str, *, filter_digest: bytes) -> bytes | None:
     return cursor
 
 
+def digest_of(*parts: bytes) -> bytes:
+    """A digest of a list's filter: equal for equal parts, each kept apart from the next one."""
+    return hashlib.sha256(b"".join(len(part).to_bytes(4) + part for part in parts)).digest()
+
+
 def _seal(cursor: bytes, filter_digest: bytes) -> bytes:
     key = hashlib.sha256(filter_digest).digest()
     return hashlib.blake2b(cursor, key=key, digest_size=_SEAL_BYTES).digest()

@@ -48,9 +48,9 @@ async def open_pool(
 ) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
     """Connections whose search path is the service's schema; json and jsonb are Python values.
 
-    planned: settings of the server's planner for statements that know their way. Who borrows such
-    a connection leaves nothing behind on it: it is not reset, which saves each statement a second
-    trip to the server.
+    planned: settings of the server's planner for statements that know their way. Who borrows a
+    connection leaves nothing behind on it, such as settings or locks of the session: a transaction
+    that is still open is rolled back, and nothing else is reset, which saves a trip to the server.
 
     Raises StorageUnavailable when the server cannot be reached. On leaving, connections in use
     get a few seconds to come back before they are cut.
@@ -63,7 +63,7 @@ async def open_pool(
             timeout=settings.connect_timeout.total_seconds(),
             command_timeout=settings.statement_timeout.total_seconds() + _ANSWER_SECONDS,
             init=_set_codecs,
-            reset=None if planned is None else _leave_as_it_is,
+            reset=_leave_as_it_is,
             server_settings={
                 "application_name": f"nuncio_{settings.schema}",
                 "search_path": settings.schema,
@@ -112,12 +112,15 @@ def storage_fault(error: Exception) -> StorageUnavailable | None:
 def storage_faults() -> Iterator[None]:
     """Raise faults of the storage as StorageUnavailable, for callers that know no driver.
 
+    Other errors of the server are raised without the rows that they quote.
+
     A rollback that fails hides the cancellation that asked for it, and whoever waits for the task
     would wait for ever: then CancelledError is raised again.
     """
     try:
         yield
     except Exception as error:
+        _forget_rows(error)
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from error
@@ -201,7 +204,19 @@ _SERVER_FAULTS: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # Shutting down, starting up, statement timeout.
     asyncpg.InsufficientResourcesError,  # Too many connections, out of memory or disk.
+    asyncpg.SerializationError,  # A replica has cancelled what kept it from following.
 )
+
+
+def _forget_rows(error: BaseException | None) -> None:
+    """Take out what the server tells in detail, such as "Failing row contains (...)".
+
+    Errors end in logs with all that led to them; user ids and tokens must not.
+    """
+    while error is not None:
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+        error = error.__cause__ or error.__context__
 
 
 async def _set_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -212,7 +227,7 @@ async def _set_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 async def _leave_as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Instead of asyncpg's reset."""
+    """Instead of asyncpg's reset of the session. It has ended the transaction before."""
 
 
 def _to_json(value: Any) -> str:

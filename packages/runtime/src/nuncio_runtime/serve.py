@@ -95,17 +95,19 @@ def _build(settings: ServerSettings, mounts: Sequence[Mount], health: Health) ->
     per_row = {
         f"{mount.service.full_name}/{method}" for mount in mounts for method in mount.per_row
     }
-    pipeline = Pipeline(
-        default_deadline=settings.default_deadline.total_seconds(), per_row=frozenset(per_row)
+    server = grpc.aio.server(options=_options(settings))
+    pipeline: Any = Pipeline(
+        server,
+        default_deadline=settings.default_deadline.total_seconds(),
+        per_row=frozenset(per_row),
     )
-    server = grpc.aio.server(interceptors=[pipeline], options=_options(settings))
     for mount in mounts:
-        mount.add(mount.servicer, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        mount.add(mount.servicer, pipeline)
+    health_pb2_grpc.add_HealthServicer_to_server(health, pipeline)
     if settings.reflection:
         services = [mount.service.full_name for mount in mounts]
         services += [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-        reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server)
+        reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], pipeline)
     return server
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
@@ -37,7 +38,7 @@ from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.feed import PostgresChangeFeed
 from nuncio_registry.storage.hygiene import PostgresHygiene, PostgresScans
 from nuncio_registry.storage.installations import PostgresInstallations
-from nuncio_registry.storage.key_files import KeyFolder, make_missing_keys, read_key_ring
+from nuncio_registry.storage.key_files import KeyFolder, make_missing_keys
 from nuncio_registry.storage.leader import PostgresElection
 from nuncio_registry.storage.lifecycle import PostgresLifecycle
 from nuncio_registry.storage.privacy import PostgresPersonalData
@@ -58,45 +59,9 @@ async def run(
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`. `started` is told the port."""
     key_folder = KeyFolder(folder_of_keys(settings), clock)
-    keys = key_folder.ring
-    guard = EndpointGuard(
-        hosts=settings.web_push.allowed_hosts, origins=settings.web_push.allowed_origins
-    )
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database))
-        scans = await _pool_of_scans(settings, pool, stack)
-        walks = await stack.enter_async_context(open_walks(settings.database))
-        selections = PostgresSelections(pool, walks=walks, scans=scans)
-        apps = Apps(PostgresApps(pool), clock)
-        register = Register(PostgresRegistrations(pool), apps, keys=keys, guard=guard, clock=clock)
-        together = await stack.enter_async_context(
-            Coalescer(WriteTogether(register), clock, waited=REGISTRATION_WAIT.observe)
-        )
-        audit = await stack.enter_async_context(Audit(PostgresAudit(pool), clock))
-        personal_data = PostgresPersonalData(pool)
-        use = UseCases(
-            apps=apps,
-            register=register,
-            register_one=RegisterOne(register, together),
-            care=InstallationCare(PostgresInstallations(pool, scans=scans), apps, clock),
-            identity=Identity(PostgresInstallations(pool), apps, clock),
-            reachability=Reachability(PostgresInstallations(pool), apps, clock),
-            select=Select(selections, apps, keys=keys, clock=clock),
-            erase=Erase(personal_data, apps, keys=keys, clock=clock),
-            export=Export(personal_data, apps, clock, max_bytes=settings.server.max_message_bytes),
-            audit=audit,
-            invalidate=Invalidate(PostgresLifecycle(pool), apps, clock),
-            restore=Restore(PostgresLifecycle(pool), apps, clock),
-            watch=Watch(
-                PostgresChangeFeed(pool),
-                apps,
-                clock=clock,
-                poll=settings.feed.poll,
-                heartbeat=settings.feed.heartbeat,
-            ),
-            preview=Preview(PostgresScans(scans), apps, clock),
-            statistics=Statistics(PostgresStatistics(pool), apps, clock),
-        )
+        pools = await _open_pools(settings, stack)
+        use = await _use_cases(settings, pools, key_folder.ring, clock, stack)
         mount = Mount(
             rpc.add_RegistryServiceServicer_to_server,
             RegistryServicer(use),
@@ -106,10 +71,10 @@ async def run(
         await serve(
             settings.server,
             [mount],
-            checks={"postgres": partial(is_reachable, pool), **_replica_check(pool, scans)},
+            checks=_checks(pools),
             dispensable={"replica"},
             background=[
-                _leader(settings, pool, scans, clock).keep_leading,
+                _leader(settings, pools, clock).keep_leading,
                 partial(key_folder.keep_looking, settings.keys.reload_interval),
             ],
             stop=stop,
@@ -118,26 +83,82 @@ async def run(
         )
 
 
-async def _pool_of_scans(settings: Settings, pool: Pool, stack: AsyncExitStack) -> Pool:
-    """Connections to the replica, opened when they are needed; without one, those there are."""
-    if settings.replica.dsn is None:
-        return pool
-    replica = {"dsn": settings.replica.dsn, "pool_min": 0, "pool_max": settings.replica.pool_max}
-    return await stack.enter_async_context(open_pool(settings.database.model_copy(update=replica)))
+class _Pools(NamedTuple):
+    """Connections. walks: for pages of targets. scans: to the replica; without one, main."""
+
+    main: Pool
+    walks: Pool
+    scans: Pool
 
 
-def _replica_check(pool: Pool, scans: Pool) -> dict[str, Callable[[], Awaitable[bool]]]:
-    return {} if scans is pool else {"replica": partial(is_reachable, scans)}
+async def _open_pools(settings: Settings, stack: AsyncExitStack) -> _Pools:
+    main = await stack.enter_async_context(open_pool(settings.database))
+    scans = main
+    if settings.replica.dsn is not None:
+        # Opened when they are needed: the registry starts without the replica, too.
+        told = {"dsn": settings.replica.dsn, "pool_min": 0, "pool_max": settings.replica.pool_max}
+        replica = settings.database.model_copy(update=told)
+        scans = await stack.enter_async_context(open_pool(replica))
+    walks = await stack.enter_async_context(open_walks(settings.database))
+    return _Pools(main, walks=walks, scans=scans)
 
 
-def _leader(settings: Settings, pool: Pool, scans: Pool, clock: Clock) -> Leader:
+def _checks(pools: _Pools) -> dict[str, Callable[[], Awaitable[bool]]]:
+    replica = {} if pools.scans is pools.main else {"replica": partial(is_reachable, pools.scans)}
+    return {"postgres": partial(is_reachable, pools.main), **replica}
+
+
+async def _use_cases(
+    settings: Settings, pools: _Pools, keys: KeyRing, clock: Clock, stack: AsyncExitStack
+) -> UseCases:
+    """What the calls ask for. On leaving the stack, what they left to be written is written."""
+    apps = Apps(PostgresApps(pools.main), clock)
+    guard = EndpointGuard(
+        hosts=settings.web_push.allowed_hosts, origins=settings.web_push.allowed_origins
+    )
+    registrations = PostgresRegistrations(pools.main)
+    register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
+    together = await stack.enter_async_context(
+        Coalescer(WriteTogether(register), clock, waited=REGISTRATION_WAIT.observe)
+    )
+    audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))
+    installations = PostgresInstallations(pools.main, scans=pools.scans)
+    selections = PostgresSelections(pools.main, walks=pools.walks, scans=pools.scans)
+    lifecycle = PostgresLifecycle(pools.main)
+    personal_data = PostgresPersonalData(pools.main)
+    return UseCases(
+        apps=apps,
+        register=register,
+        register_one=RegisterOne(register, together),
+        care=InstallationCare(installations, apps, clock),
+        identity=Identity(installations, apps, clock),
+        reachability=Reachability(installations, apps, clock),
+        select=Select(selections, apps, keys=keys, clock=clock),
+        erase=Erase(personal_data, apps, keys=keys, clock=clock),
+        export=Export(personal_data, apps, clock, max_bytes=settings.server.max_message_bytes),
+        audit=audit,
+        invalidate=Invalidate(lifecycle, apps, clock),
+        restore=Restore(lifecycle, apps, clock),
+        watch=_watch(settings, pools, apps, clock),
+        preview=Preview(PostgresScans(pools.scans), apps, clock),
+        statistics=Statistics(PostgresStatistics(pools.main), apps, clock),
+    )
+
+
+def _watch(settings: Settings, pools: _Pools, apps: Apps, clock: Clock) -> Watch:
+    feed = PostgresChangeFeed(pools.main)
+    poll, heartbeat = settings.feed.poll, settings.feed.heartbeat
+    return Watch(feed, apps, clock=clock, poll=poll, heartbeat=heartbeat)
+
+
+def _leader(settings: Settings, pools: _Pools, clock: Clock) -> Leader:
     """Hygiene and statistics, which one process does for all."""
     meter = PrometheusMeter()
-    apps, statistics = PostgresApps(pool), PostgresStatistics(pool)
+    apps, statistics = PostgresApps(pools.main), PostgresStatistics(pools.main)
     hygiene = Hygiene(
-        PostgresHygiene(pool),
-        PostgresScans(scans),
-        PostgresStockScans(scans),
+        PostgresHygiene(pools.main),
+        PostgresScans(pools.scans),
+        PostgresStockScans(pools.scans),
         apps=apps,
         statistics=statistics,
         clock=clock,
@@ -157,11 +178,6 @@ def _leader(settings: Settings, pool: Pool, scans: Pool, clock: Clock) -> Leader
         clock=clock,
         meter=meter,
     )
-
-
-def key_ring(settings: Settings) -> KeyRing:
-    """The keys as they are now; in development they are made. Raises ConfigError."""
-    return read_key_ring(folder_of_keys(settings))
 
 
 def folder_of_keys(settings: Settings) -> Path:

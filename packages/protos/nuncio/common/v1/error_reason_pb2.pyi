@@ -77,8 +77,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_APP_NOT_EMPTY: _ErrorReason.ValueType  # 21
     """The app still has installations and cannot be deleted. Metadata: appId."""
     ERROR_REASON_POSITION_EXPIRED: _ErrorReason.ValueType  # 22
-    """The position is older than the oldest change that is kept: changes were missed. List the
-    installations, then watch from now on. Metadata: appId.
+    """The position is older than the oldest change that is kept: changes were missed. Take a new one by
+    watching with from_now, list the installations, then watch from that position. Metadata: appId.
     """
     ERROR_REASON_EXPORT_TOO_LARGE: _ErrorReason.ValueType  # 23
     """What is kept of a user does not fit into one message. Metadata: appId, maxBytes."""
@@ -141,8 +141,8 @@ asked for, provider and environment.
 ERROR_REASON_APP_NOT_EMPTY: ErrorReason.ValueType  # 21
 """The app still has installations and cannot be deleted. Metadata: appId."""
 ERROR_REASON_POSITION_EXPIRED: ErrorReason.ValueType  # 22
-"""The position is older than the oldest change that is kept: changes were missed. List the
-installations, then watch from now on. Metadata: appId.
+"""The position is older than the oldest change that is kept: changes were missed. Take a new one by
+watching with from_now, list the installations, then watch from that position. Metadata: appId.
 """
 ERROR_REASON_EXPORT_TOO_LARGE: ErrorReason.ValueType  # 23
 """What is kept of a user does not fit into one message. Metadata: appId, maxBytes."""

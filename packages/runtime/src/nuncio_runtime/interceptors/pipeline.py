@@ -1,13 +1,13 @@
 """What happens around every call: context, deadline, validation, errors, metrics, access log.
 
-One interceptor does it all. Each method's handler is wrapped once, when it is first called; a
-call then costs a few function calls, not a chain of interceptors that look it up again.
+Each method's handler is wrapped once, when it is added to the server; a call then costs a few
+function calls, not a chain of interceptors that look it up again.
 """
 
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -31,32 +31,34 @@ _OURS_TO_BLAME: Final = frozenset(
 )
 
 
-class Pipeline(grpc.aio.ServerInterceptor):
-    """Puts every handler of a server behind the runtime's rules.
+class Pipeline:
+    """Takes the handlers for a server, and puts each behind the runtime's rules.
+
+    It stands in for the server where handlers are added: `add_XServicer_to_server(servicer,
+    Pipeline(server, …))`. An interceptor would be asked anew for every call.
 
     default_deadline: seconds for unary calls that come without a deadline. per_row: full names
     (`package.Service/Method`) of the methods whose streamed messages the servicer checks itself.
     """
 
-    def __init__(self, *, default_deadline: float, per_row: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        *,
+        default_deadline: float,
+        per_row: frozenset[str] = frozenset(),
+    ) -> None:
+        self._server = server
         self._default_deadline = default_deadline
         self._per_row = per_row
-        self._wrapped: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "Handler | None":
-        """Give the wrapped handler of the method, None when there is no such method."""
-        path = handler_call_details.method
-        wrapped = self._wrapped.get(path)
-        if wrapped is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            wrapped = self._wrapped[path] = self._wrap(path.removeprefix("/"), handler)
-        return wrapped
+    def add_generic_rpc_handlers(self, _handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Nothing: generated code adds the same ones as registered handlers."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Add the handlers of a service to the server, by the names of its methods."""
+        wrapped = {name: self._wrap(f"{service}/{name}", each) for name, each in handlers.items()}
+        self._server.add_registered_method_handlers(service, wrapped)
 
     def _wrap(self, method: str, handler: Any) -> Handler:
         make, form = _FORMS[handler.request_streaming, handler.response_streaming]
@@ -149,7 +151,10 @@ class _Method:
         )
         # Never reset: gRPC gives each call a context of its own.
         current_call.set(call)
-        context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+        if REQUEST_ID in headers:
+            # Who names a call gets the name back; errors always tell it. Sent with every answer,
+            # it would cost both sides as much as a small message.
+            context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
         return call
 
     def _end(self, code: grpc.StatusCode, seconds: float) -> None:

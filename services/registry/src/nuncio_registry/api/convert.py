@@ -50,6 +50,12 @@ from nuncio_runtime.errors import FieldViolation, InvalidField
 
 KEY_BYTES: Final = 16
 
+# By number: a look into a dictionary costs a fifth of a call of the enumeration.
+_PLATFORMS: Final = {platform.value: platform for platform in Platform}
+_ENVIRONMENTS: Final = {0: Environment.PRODUCTION, **{e.value: e for e in Environment}}
+_PERMISSIONS: Final = {0: None, **{permission.value: permission for permission in Permission}}
+_STATES: Final = {state.value: state for state in ConsentState}
+_NO_FACTS: Final = Facts()
 _PROVIDERS: Final = {"apns": Provider.APNS, "fcm": Provider.FCM, "web_push": Provider.WEB_PUSH}
 
 
@@ -57,18 +63,16 @@ def registration_of(row: pb.Registration) -> Registration:
     """A row of a page. Raises InvalidField for an impossible time."""
     kind = row.token.WhichOneof("kind") or ""
     return Registration(
-        installation_id=UUID(row.installation_id),
-        platform=Platform(row.platform),
-        provider=_PROVIDERS[kind],
-        environment=Environment(row.environment or Environment.PRODUCTION),
-        token=_token_of(row.token, kind),
-        vapid_key_id=row.token.web_push.vapid_key_id if kind == "web_push" else "",
-        user_id=row.user_id if row.HasField("user_id") else None,
-        facts=facts_of(row.facts) if row.HasField("facts") else Facts(),
-        consents=consents_of(row.consents),
-        observed_at=(
-            time_of(row.observed_at, "observed_at") if row.HasField("observed_at") else None
-        ),
+        UUID(row.installation_id),
+        _PLATFORMS[row.platform],
+        _PROVIDERS[kind],
+        _ENVIRONMENTS[row.environment],
+        _token_of(row.token, kind),
+        row.token.web_push.vapid_key_id if kind == "web_push" else "",
+        row.user_id or None,  # What may not be empty is empty when it is not set.
+        facts_of(row.facts) if row.HasField("facts") else _NO_FACTS,
+        consents_of(row.consents),
+        time_of(row.observed_at, "observed_at") if row.HasField("observed_at") else None,
     )
 
 
@@ -85,18 +89,17 @@ def facts_of(facts: installation_pb2.InstallationFacts) -> Facts:
     """Fields that are not set are None. Raises InvalidField for an impossible time."""
     has = facts.HasField
     return Facts(
-        permission=Permission(facts.permission) if facts.permission else None,
-        language=canonical_language(facts.language) if has("language") else None,
-        country=facts.country if has("country") else None,
-        time_zone=facts.time_zone if has("time_zone") else None,
-        app_version=facts.app_version if has("app_version") else None,
-        os_version=facts.os_version if has("os_version") else None,
-        device_model=facts.device_model if has("device_model") else None,
-        sdk_version=facts.sdk_version if has("sdk_version") else None,
+        permission=_PERMISSIONS[facts.permission],
+        language=canonical_language(facts.language) if facts.language else None,
+        country=facts.country or None,
+        time_zone=facts.time_zone or None,
+        app_version=facts.app_version or None,
+        os_version=facts.os_version or None,
+        # These two may be set to nothing.
+        device_model=facts.device_model or ("" if has("device_model") else None),
+        sdk_version=facts.sdk_version or ("" if has("sdk_version") else None),
         topics=tuple(sorted(facts.topics.topics)) if has("topics") else None,
-        attributes=(
-            attributes_of(facts.attributes, "facts.attributes") if facts.attributes else None
-        ),
+        attributes=attributes_of(facts.attributes, "facts.attributes") or None,
         last_seen=time_of(facts.last_seen, "facts.last_seen") if has("last_seen") else None,
         tags=tuple(sorted(facts.tags.tags)) if has("tags") else None,
     )
@@ -118,12 +121,12 @@ def consents_of(changes: Iterable[installation_pb2.ConsentChange]) -> tuple[Cons
     """Changes of consent, in order."""
     return tuple(
         ConsentChange(
-            purpose=change.purpose,
-            state=ConsentState(change.state),
-            source=change.source,
-            prompt_strategy=change.prompt_strategy,
-            policy_version=change.policy_version,
-            actor=change.actor,
+            change.purpose,
+            _STATES[change.state],
+            change.source,
+            change.prompt_strategy,
+            change.policy_version,
+            change.actor,
         )
         for change in changes
     )

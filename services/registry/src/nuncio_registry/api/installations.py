@@ -1,17 +1,16 @@
 """The calls about single installations."""
 
-import hashlib
 from typing import Final
 from uuid import UUID
 
-from nuncio.registry.v1 import installation_pb2, predicate_pb2, token_pb2
+from nuncio.registry.v1 import installation_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api import convert
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.convert import optional_predicate_of
 from nuncio_registry.api.values import time_of, timestamp_of
 from nuncio_registry.domain.model import ConsentEvent, Touch
-from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
+from nuncio_runtime.paging import decode_page_token, digest_of, encode_page_token, page_size
 
 _EVENT_ID_BYTES: Final = 8
 
@@ -51,7 +50,7 @@ class InstallationCalls(Calls):
         self, request: pb.ListConsentEventsRequest, context: Context
     ) -> pb.ListConsentEventsResponse:
         installation_id = UUID(request.installation_id)
-        digest = _digest(request.app_id, b"consent events", installation_id.bytes)
+        digest = digest_of(b"consent events", request.app_id.encode(), installation_id.bytes)
         cursor = decode_page_token(request.page_token, filter_digest=digest)
         size = page_size(request.page_size)
         found = await self._use.care.consent_events(
@@ -75,7 +74,8 @@ class InstallationCalls(Calls):
     async def ListInstallations(
         self, request: pb.ListInstallationsRequest, context: Context
     ) -> pb.ListInstallationsResponse:
-        digest = _filter_digest(request)
+        condition = request.predicate.SerializeToString(deterministic=True)
+        digest = digest_of(b"installations", request.app_id.encode(), condition)
         cursor = decode_page_token(request.page_token, filter_digest=digest)
         size = page_size(request.page_size)
         found = await self._use.care.page(
@@ -91,16 +91,6 @@ class InstallationCalls(Calls):
             last = found[size - 1].installation_id.bytes
             response.next_page_token = encode_page_token(last, filter_digest=digest)
         return response
-
-
-def _filter_digest(request: pb.ListInstallationsRequest) -> bytes:
-    condition: predicate_pb2.Predicate = request.predicate
-    return _digest(request.app_id, condition.SerializeToString(deterministic=True))
-
-
-def _digest(app_id: str, *parts: bytes) -> bytes:
-    """Of what a page token belongs to."""
-    return hashlib.sha256(b"\0".join((app_id.encode(), *parts))).digest()
 
 
 def _touch_of(touch: pb.Touch, position: int) -> Touch:

@@ -1,6 +1,5 @@
 """The calls about erasure, export and audit."""
 
-import hashlib
 import struct
 from datetime import timedelta
 from typing import Final
@@ -14,7 +13,7 @@ from nuncio_registry.api.values import time_of, timestamp_of
 from nuncio_registry.domain.audit import BEGINNING, END
 from nuncio_registry.domain.ports.audit import AuditEvent, AuditFilter, AuditMark
 from nuncio_registry.domain.ports.privacy import Erasure, ErasureMark
-from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
+from nuncio_runtime.paging import decode_page_token, digest_of, encode_page_token, page_size
 
 _ERASURE_MARK: Final = struct.Struct(">q16s")  # Microseconds since 1970, UUID.
 _AUDIT_MARK: Final = struct.Struct(">qq")  # Microseconds since 1970, number.
@@ -44,7 +43,7 @@ class PrivacyCalls(Calls):
         self, request: pb.ListErasuresRequest, context: Context
     ) -> pb.ListErasuresResponse:
         subject = optional_subject_hash(self._use, request)
-        digest = _digest(b"erasures", request.app_id.encode(), subject or b"")
+        digest = digest_of(b"erasures", request.app_id.encode(), subject or b"")
         cursor = decode_page_token(request.page_token, filter_digest=digest)
         size = page_size(request.page_size)
         found = await self._use.erase.page(
@@ -72,7 +71,7 @@ class PrivacyCalls(Calls):
         self, request: pb.ListAuditEventsRequest, context: Context
     ) -> pb.ListAuditEventsResponse:
         wanted = _filter_of(request)
-        digest = _digest(b"audit", *(str(part).encode() for part in wanted))
+        digest = digest_of(b"audit", *(str(part).encode() for part in wanted))
         cursor = decode_page_token(request.page_token, filter_digest=digest)
         page = await self._use.audit.page(
             wanted,
@@ -98,12 +97,6 @@ def _filter_of(request: pb.ListAuditEventsRequest) -> AuditFilter:
         start=time_of(request.start_time, "start_time") if has("start_time") else BEGINNING,
         end=time_of(request.end_time, "end_time") if has("end_time") else END,
     )
-
-
-def _digest(*parts: bytes) -> bytes:
-    """Equal for equal parts; a part's length keeps it apart from the next one."""
-    content = b"".join(len(part).to_bytes(4) + part for part in parts)
-    return hashlib.sha256(content).digest()
 
 
 def _erasure_mark_of(cursor: bytes) -> ErasureMark:

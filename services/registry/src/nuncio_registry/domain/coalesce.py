@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 LONGEST_WAIT: Final = 0.005
 LARGEST_PAGE: Final = 500
-PAGES_AT_ONCE: Final = 3
+PAGES_AT_ONCE: Final = 2  # More of them are smaller, and take longer: each is several trips.
 MOST_WAITING: Final = 20_000
 
 _RETRY_AFTER: Final = timedelta(seconds=1)

@@ -58,7 +58,7 @@ class WriteQueueFull(RegistryError):
 
 
 class PositionExpired(RegistryError):
-    """Events after the position are not kept any more. Read everything, then go on from now."""
+    """Events after the position are not kept any more. Take a new one with from_now, then list."""
 
     kind = Kind.OUT_OF_RANGE
     reason = "POSITION_EXPIRED"

@@ -254,15 +254,15 @@ def _changes(row: Registration, mine: Known | None, *, same: bool) -> list[Chang
 
     changes: list[Change] = []
     if mine is None:
-        change(ChangeKind.REGISTERED)
-    elif not same:
+        change(ChangeKind.REGISTERED)  # Which says all that there is to know of it.
+        return changes
+    if not same:
         change(ChangeKind.ROTATED)
     elif not mine.live:
         change(ChangeKind.RESTORED)
-    permission = mine.permission if mine else Permission.UNDETERMINED
-    if row.facts.permission and row.facts.permission != permission:
+    if row.facts.permission and row.facts.permission != mine.permission:
         change(ChangeKind.PERMISSION_CHANGED, row.facts.permission)
-    if row.user_id is not None and row.user_id != (mine.user_id if mine else ""):
+    if row.user_id is not None and row.user_id != mine.user_id:
         change(ChangeKind.IDENTIFIED)
     return changes
 

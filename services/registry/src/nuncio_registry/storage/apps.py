@@ -6,7 +6,7 @@ from typing import Final
 from nuncio_registry.domain.model import App
 from nuncio_registry.domain.ports.apps import Deletion
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import Storage
+from nuncio_registry.storage.connection import BEGIN_BY_KEY, Storage
 from nuncio_runtime.postgres import load_queries
 
 Q: Final = load_queries("nuncio_registry.storage", "apps.sql")
@@ -60,7 +60,7 @@ class PostgresApps(Storage):
             return [row["app_id"] for row in await connection.fetch(Q.deleted_apps)]
 
     async def clear(self, app_id: str, *, limit: int) -> int:
-        async with self.transaction() as connection:
+        async with self.transaction(BEGIN_BY_KEY) as connection:
             await connection.execute(Q.queue_for_app, app_id)
             if await connection.fetchrow(Q.app, app_id) is not None:
                 return 0

@@ -19,6 +19,8 @@ Q: Final = load_queries("nuncio_registry.storage", "ownership.sql")
 # rows: it does not count that each row leads to one of them, nothing analyses partitioned tables
 # as wholes, and what it planned for an empty table stays while that fills. So rows that are read
 # are made dear, and pages free. One round trip begins the transaction and settles it.
+# Statements without a transaction have a fence instead, LATERAL with OFFSET 0, or a pool that is
+# settled as a whole (`selection.open_walks`), where the round trip itself would be dear.
 BEGIN_BY_KEY: Final = (
     "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; "
     "SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; "
@@ -30,8 +32,13 @@ ACQUIRE_SECONDS: Final = 10.0
 # After its first failure a transaction queues up, so only first attempts of others come between.
 _ATTEMPTS: Final = 10
 
+
+class Overtaken(Exception):
+    """Another transaction has written a row that this one thought to be new."""
+
+
 # Two new owners of one token at the same time, or two pages that wait for each other.
-_RACES: Final = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError)
+_RACES: Final = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, Overtaken)
 
 
 class Storage:
@@ -48,34 +55,11 @@ class Storage:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection of the pool, in a transaction."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
-
-    async def in_turn(
-        self,
-        app_id: str,
-        attempt: Callable[[Connection], Awaitable[T]],
-        *,
-        begin: str = "BEGIN",
-    ) -> T:
-        """Run a transaction until no other one comes in its way. Raises StorageUnavailable.
+    async def transaction(self, begin: str = "BEGIN") -> AsyncIterator[Connection]:
+        """A connection of the pool, in a transaction.
 
         begin: what begins it, with settings that hold for it alone.
         """
-        for number in range(_ATTEMPTS):
-            try:
-                async with self._begun(begin) as connection:
-                    if number:
-                        await connection.execute(Q.queue_up, app_id)
-                    return await attempt(connection)
-            except _RACES:
-                continue
-        raise StorageUnavailable
-
-    @asynccontextmanager
-    async def _begun(self, begin: str) -> AsyncIterator[Connection]:
         async with self.connection() as connection:
             await connection.execute(begin)
             try:
@@ -84,3 +68,24 @@ class Storage:
                 await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")
+
+    async def in_turn(
+        self,
+        app_id: str,
+        attempt: Callable[[Connection], Awaitable[T]],
+        *,
+        begin: str = BEGIN_BY_KEY,
+    ) -> T:
+        """Run a transaction that finds its rows by key until no other one comes in its way.
+
+        Raises StorageUnavailable.
+        """
+        for number in range(_ATTEMPTS):
+            try:
+                async with self.transaction(begin) as connection:
+                    if number:
+                        await connection.execute(Q.queue_up, app_id)
+                    return await attempt(connection)
+            except _RACES:
+                continue
+        raise StorageUnavailable

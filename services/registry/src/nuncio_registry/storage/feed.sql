@@ -41,14 +41,20 @@ SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon,
  ORDER BY c.transaction_id, c.change_id;
 
 -- name: feed_installations
--- The installations $2 as they are now, without their tokens.
+-- The installations $2 as they are now, without their tokens. OFFSET 0 is a fence: each is looked
+-- up by its key.
 SELECT i.installation_id, i.platform, i.provider, i.environment, i.user_id, i.token_state,
        i.token_state_reason, i.token_hash, i.permission, i.language, i.country, i.time_zone,
        i.app_version, i.os_version, i.device_model, i.sdk_version, i.topics, i.tags, i.attributes,
        i.last_seen_at, i.consents_granted, i.consents_denied, i.created_at, i.registered_at,
        i.token_changed_at, i.last_opened_at, i.died_at, i.vapid_key_id
   FROM unnest($2::uuid[]) AS told (installation_id)
-       JOIN installation AS i ON i.app_id = $1 AND i.installation_id = told.installation_id;
+       CROSS JOIN LATERAL (
+         SELECT i.*
+           FROM installation AS i
+          WHERE i.app_id = $1 AND i.installation_id = told.installation_id
+         OFFSET 0
+       ) AS i;
 
 -- name: newest_change
 -- The position after everything that read_changes gives now; none when there never was a change.

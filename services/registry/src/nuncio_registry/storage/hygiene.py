@@ -78,9 +78,12 @@ class PostgresHygiene(Storage):
         return await self.in_turn(app_id, attempt)
 
     async def delete_invalidations(self, app_id: str, *, before: datetime, limit: int) -> int:
-        async with self.connection() as connection:
+        async def attempt(connection: Connection) -> int:
             deleted: int = await connection.fetchval(Q.delete_invalidations, app_id, before, limit)
-        return deleted
+            return deleted
+
+        # An erasure may be deleting some of them, in another order.
+        return await self.in_turn(app_id, attempt)
 
     async def delete_changes(self, app_id: str, *, before: datetime, limit: int) -> int:
         return await self._feed.delete_before(app_id, time=before, limit=limit)

@@ -20,7 +20,7 @@ from nuncio_registry.domain.model import (
 from nuncio_registry.domain.ports.installations import ReachCount
 from nuncio_registry.domain.predicate import Predicate
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import BEGIN_BY_KEY, Connection, Pool, Storage
+from nuncio_registry.storage.connection import Connection, Pool, Storage
 from nuncio_registry.storage.history import Said, record_changes, record_consents
 from nuncio_registry.storage.predicate import where
 from nuncio_runtime.postgres import load_queries
@@ -91,7 +91,7 @@ class PostgresInstallations(Storage):
             await record_changes(connection, app_id, events, now=now)
             return len(events)
 
-        return await self.in_turn(app_id, attempt, begin=BEGIN_BY_KEY)
+        return await self.in_turn(app_id, attempt)
 
     async def set_consent(
         self,
@@ -129,7 +129,7 @@ class PostgresInstallations(Storage):
             found = await connection.fetch(Q.touch_installations, app_id, *columns)
             return {row["installation_id"] for row in found}
 
-        return await self.in_turn(app_id, attempt, begin=BEGIN_BY_KEY)
+        return await self.in_turn(app_id, attempt)
 
     async def reachability(
         self, app_id: str, user_ids: Sequence[str], *, purpose: str, stale_before: datetime

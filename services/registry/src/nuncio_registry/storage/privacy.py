@@ -60,10 +60,8 @@ class PostgresPersonalData(Storage):
 
     async def records(self, app_id: str, user_id: str, *, most_rows: int) -> UserRecords | None:
         limit = most_rows + 1
-        async with (
-            self.connection() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        async with self.transaction(begin) as connection:
             installations = await connection.fetch(Q.user_installations, app_id, user_id, limit)
             ids = [row["installation_id"] for row in installations]
             consents = await connection.fetch(Q.consent_events, app_id, ids, limit)

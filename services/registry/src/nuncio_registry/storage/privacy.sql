@@ -89,12 +89,17 @@ SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
  LIMIT $3;
 
 -- name: consent_events
--- The ledger of the installations $2, in order, at most $3 entries.
+-- The ledger of the installations $2, in order, at most $3 entries. OFFSET 0 is a fence, as in those
+-- below: each installation is looked up by its key.
 SELECT e.installation_id, e.purpose, e.state, e.source, e.prompt_strategy, e.policy_version,
        e.actor, e.changed_at
   FROM unnest($2::uuid[]) AS told (installation_id)
-       JOIN consent_event AS e
-         ON e.app_id = $1 AND e.installation_id = told.installation_id
+       CROSS JOIN LATERAL (
+         SELECT e.*
+           FROM consent_event AS e
+          WHERE e.app_id = $1 AND e.installation_id = told.installation_id
+         OFFSET 0
+       ) AS e
  ORDER BY e.installation_id, e.event_id
  LIMIT $3;
 
@@ -102,8 +107,12 @@ SELECT e.installation_id, e.purpose, e.state, e.source, e.prompt_strategy, e.pol
 -- What the change feed has of the installations $2, in order, at most $3 events.
 SELECT c.installation_id, c.kind, c.value, c.detail, c.happened_at
   FROM unnest($2::uuid[]) AS told (installation_id)
-       JOIN change AS c
-         ON c.app_id = $1 AND c.installation_id = told.installation_id
+       CROSS JOIN LATERAL (
+         SELECT c.*
+           FROM change AS c
+          WHERE c.app_id = $1 AND c.installation_id = told.installation_id
+         OFFSET 0
+       ) AS c
  ORDER BY c.installation_id, c.transaction_id, c.change_id
  LIMIT $3;
 
@@ -112,7 +121,11 @@ SELECT c.installation_id, c.kind, c.value, c.detail, c.happened_at
 SELECT v.installation_id, v.token_hash, v.dead_since, v.invalidated_at, v.restored_at, v.reason,
        v.lane, v.campaign
   FROM unnest($2::uuid[]) AS told (installation_id)
-       JOIN invalidation AS v
-         ON v.app_id = $1 AND v.installation_id = told.installation_id
+       CROSS JOIN LATERAL (
+         SELECT v.*
+           FROM invalidation AS v
+          WHERE v.app_id = $1 AND v.installation_id = told.installation_id
+         OFFSET 0
+       ) AS v
  ORDER BY v.installation_id, v.invalidation_id
  LIMIT $3;

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from nuncio_registry.domain.model import Registration
-from nuncio_registry.domain.ports.registration import Known, NewRow, Plan, Result, Round
+from nuncio_registry.domain.ports.registration import Known, Plan, Result, Round
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import BEGIN_BY_KEY, Connection, Storage
+from nuncio_registry.storage.connection import BEGIN_BY_KEY, Connection, Overtaken, Storage
 from nuncio_registry.storage.history import Said, record_changes, record_consents
 from nuncio_registry.storage.ownership import Ownership, release, take
 from nuncio_runtime.postgres import load_queries
@@ -57,11 +57,10 @@ async def _write_round(
         await connection.execute(Q.replace_owners, app_id, round_.replaced, now)
     # In key order, as all writers do, so that fewer of them wait for each other in a circle.
     ordered = sorted(round_.rows, key=lambda new: rows[new.row].installation_id)
-    for query, is_new in ((Q.insert_installations, True), (Q.refresh_installations, False)):
-        part: list[NewRow] = [new for new in ordered if new.is_new is is_new]
-        if part:
-            columns = rows_.installation_columns(rows, part, hashes)
-            await connection.execute(query, app_id, now, *columns)
+    columns = rows_.installation_columns(rows, ordered, hashes)
+    status = await connection.execute(Q.write_installations, app_id, now, *columns)
+    if status != f"INSERT 0 {len(ordered)}":
+        raise Overtaken
     taken = [
         Ownership(rows[new.row].installation_id, hashes[new.row], rows[new.row].environment)
         for new in ordered

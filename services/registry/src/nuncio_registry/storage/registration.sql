@@ -43,102 +43,101 @@ UPDATE installation AS i
        ) AS lost
  WHERE i.app_id = lost.app_id AND i.installation_id = lost.installation_id;
 
--- name: insert_installations
--- New rows, by columns. Lists of words are separated by blanks; a fact that is NULL was not told.
-INSERT INTO installation (
+-- name: write_installations
+-- New and known rows at once, by columns. Lists of words are separated by blanks; a fact that is
+-- NULL was not told. A known row, which is locked, meets itself: what was not told stays, the
+-- sealed token too, and times never go back. It comes with created_at -infinity, and with
+-- placeholders that no value equals where a column may not be NULL. A row that was thought to be
+-- new and meets another one is left alone, and missing in the count: a race.
+INSERT INTO installation AS i (
          app_id, installation_id, platform, provider, environment,
          token_sealed, token_key_id, token_hash, vapid_key_id, token_state,
          registered_at, token_changed_at, created_at, observed_at,
          user_id, permission, language, country, time_zone, app_version, os_version,
-         device_model, sdk_version, topics, attributes, last_seen_at,
-         consents_granted, consents_denied, tags)
+         device_model, sdk_version,
+         topics, tags, attributes,
+         last_seen_at, consents_granted, consents_denied)
 SELECT $1, new.installation_id, new.platform, new.provider, new.environment,
-       new.token_sealed, new.token_key_id, new.token_hash, new.vapid_key_id, 1,
-       $2, $2, $2, coalesce(new.observed_at, $2),
-       new.user_id, coalesce(new.permission, 1), new.language, new.country, new.time_zone,
-       new.app_version, new.os_version, nullif(new.device_model, ''), nullif(new.sdk_version, ''),
-       coalesce(string_to_array(new.topics, ' '), '{}'), coalesce(new.attributes, '{}'),
+       coalesce(new.token_sealed, ''), coalesce(new.token_key_id, 0), new.token_hash,
+       new.vapid_key_id, 1,
+       $2::timestamptz, $2, CASE WHEN new.is_new THEN $2 ELSE '-infinity' END,
+       coalesce(new.observed_at, $2),
+       new.user_id, coalesce(new.permission, new.is_new::int::smallint), new.language, new.country,
+       new.time_zone, new.app_version, new.os_version,
+       CASE WHEN new.is_new THEN nullif(new.device_model, '') ELSE new.device_model END,
+       CASE WHEN new.is_new THEN nullif(new.sdk_version, '') ELSE new.sdk_version END,
+       coalesce(string_to_array(new.topics, ' '),
+                CASE WHEN new.is_new THEN '{}' ELSE '{""}' END::text[]),
+       coalesce(string_to_array(new.tags, ' '),
+                CASE WHEN new.is_new THEN '{}' ELSE '{""}' END::text[]),
+       coalesce(new.attributes, CASE WHEN new.is_new THEN '{}' ELSE 'null' END::jsonb),
        coalesce(new.last_seen_at, $2),
        coalesce(string_to_array(new.granted, ' '), '{}'),
-       coalesce(string_to_array(new.denied, ' '), '{}'),
-       coalesce(string_to_array(new.tags, ' '), '{}')
+       coalesce(string_to_array(new.denied, ' '), '{}')
   FROM unnest(
-         $3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[],
-         $7::bytea[], $8::smallint[], $9::bytea[], $10::text[], $11::timestamptz[],
-         $12::text[], $13::smallint[], $14::text[], $15::text[], $16::text[], $17::text[],
-         $18::text[], $19::text[], $20::text[], $21::text[], $22::jsonb[], $23::timestamptz[],
-         $24::text[], $25::text[], $26::text[]
+         $3::boolean[], $4::uuid[], $5::smallint[], $6::smallint[], $7::smallint[],
+         $8::bytea[], $9::smallint[], $10::bytea[], $11::text[], $12::timestamptz[],
+         $13::text[], $14::smallint[], $15::text[], $16::text[], $17::text[], $18::text[],
+         $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[],
+         $25::timestamptz[], $26::text[], $27::text[]
        ) AS new (
-         installation_id, platform, provider, environment,
+         is_new, installation_id, platform, provider, environment,
          token_sealed, token_key_id, token_hash, vapid_key_id, observed_at,
          user_id, permission, language, country, time_zone, app_version,
-         os_version, device_model, sdk_version, topics, attributes, last_seen_at,
-         granted, denied, tags
-       );
-
--- name: refresh_installations
--- Known rows, by the same columns as insert_installations. What is NULL stays as it is, the
--- sealed token too; times never go back.
-UPDATE installation AS i
-   SET platform = new.platform,
-       provider = new.provider,
-       environment = new.environment,
-       token_sealed = coalesce(new.token_sealed, i.token_sealed),
-       token_key_id = coalesce(new.token_key_id, i.token_key_id),
-       token_hash = new.token_hash,
-       vapid_key_id = new.vapid_key_id,
+         os_version, device_model, sdk_version, topics, tags, attributes,
+         last_seen_at, granted, denied
+       )
+ON CONFLICT (app_id, installation_id) DO UPDATE
+   SET platform = excluded.platform,
+       provider = excluded.provider,
+       environment = excluded.environment,
+       token_sealed =
+         CASE excluded.token_sealed WHEN '' THEN i.token_sealed ELSE excluded.token_sealed END,
+       token_key_id =
+         CASE excluded.token_sealed WHEN '' THEN i.token_key_id ELSE excluded.token_key_id END,
+       token_hash = excluded.token_hash,
+       vapid_key_id = excluded.vapid_key_id,
        token_state = 1,
        token_state_reason = '',
        died_at = NULL,
-       registered_at = greatest(i.registered_at, $2),
+       registered_at = greatest(i.registered_at, excluded.registered_at),
        token_changed_at =
-         CASE WHEN i.token_hash = new.token_hash AND i.environment = new.environment
+         CASE WHEN i.token_hash = excluded.token_hash AND i.environment = excluded.environment
               THEN i.token_changed_at
-              ELSE $2
+              ELSE excluded.token_changed_at
          END,
-       observed_at = greatest(i.observed_at, coalesce(new.observed_at, $2)),
-       user_id = coalesce(new.user_id, i.user_id),
-       permission = coalesce(new.permission, i.permission),
-       language = coalesce(new.language, i.language),
-       country = coalesce(new.country, i.country),
-       time_zone = coalesce(new.time_zone, i.time_zone),
-       app_version = coalesce(new.app_version, i.app_version),
-       os_version = coalesce(new.os_version, i.os_version),
-       device_model = nullif(coalesce(new.device_model, i.device_model), ''),
-       sdk_version = nullif(coalesce(new.sdk_version, i.sdk_version), ''),
-       topics = coalesce(string_to_array(new.topics, ' '), i.topics),
-       tags = coalesce(string_to_array(new.tags, ' '), i.tags),
+       observed_at = greatest(i.observed_at, excluded.observed_at),
+       user_id = coalesce(excluded.user_id, i.user_id),
+       permission =
+         CASE excluded.permission WHEN 0 THEN i.permission ELSE excluded.permission END,
+       language = coalesce(excluded.language, i.language),
+       country = coalesce(excluded.country, i.country),
+       time_zone = coalesce(excluded.time_zone, i.time_zone),
+       app_version = coalesce(excluded.app_version, i.app_version),
+       os_version = coalesce(excluded.os_version, i.os_version),
+       device_model = nullif(coalesce(excluded.device_model, i.device_model), ''),
+       sdk_version = nullif(coalesce(excluded.sdk_version, i.sdk_version), ''),
+       topics = CASE excluded.topics WHEN '{""}' THEN i.topics ELSE excluded.topics END,
+       tags = CASE excluded.tags WHEN '{""}' THEN i.tags ELSE excluded.tags END,
        attributes =
-         CASE WHEN new.attributes IS NULL THEN i.attributes ELSE i.attributes || new.attributes END,
-       last_seen_at = greatest(i.last_seen_at, coalesce(new.last_seen_at, $2)),
+         CASE excluded.attributes
+              WHEN 'null' THEN i.attributes
+              ELSE i.attributes || excluded.attributes
+         END,
+       last_seen_at = greatest(i.last_seen_at, excluded.last_seen_at),
+       -- Most registrations repeat what was said, and changed_set costs as much as the row.
        consents_granted =
-         CASE WHEN new.granted IS NULL
+         CASE WHEN excluded.consents_granted <@ i.consents_granted
+               AND NOT excluded.consents_denied && i.consents_granted
               THEN i.consents_granted
-              ELSE changed_set(i.consents_granted, string_to_array(new.granted, ' '),
-                               string_to_array(new.denied, ' '))
+              ELSE changed_set(i.consents_granted, excluded.consents_granted,
+                               excluded.consents_denied)
          END,
        consents_denied =
-         CASE WHEN new.denied IS NULL
+         CASE WHEN excluded.consents_denied <@ i.consents_denied
+               AND NOT excluded.consents_granted && i.consents_denied
               THEN i.consents_denied
-              ELSE changed_set(i.consents_denied, string_to_array(new.denied, ' '),
-                               string_to_array(new.granted, ' '))
+              ELSE changed_set(i.consents_denied, excluded.consents_denied,
+                               excluded.consents_granted)
          END
-  FROM (
-         -- Apart, so that the page comes first and its rows are looked up by the whole key.
-         SELECT $1::text AS app_id, told.*
-           FROM unnest(
-                  $3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[],
-                  $7::bytea[], $8::smallint[], $9::bytea[], $10::text[], $11::timestamptz[],
-                  $12::text[], $13::smallint[], $14::text[], $15::text[], $16::text[], $17::text[],
-                  $18::text[], $19::text[], $20::text[], $21::text[], $22::jsonb[],
-                  $23::timestamptz[], $24::text[], $25::text[], $26::text[]
-                ) AS told (
-                  installation_id, platform, provider, environment,
-                  token_sealed, token_key_id, token_hash, vapid_key_id, observed_at,
-                  user_id, permission, language, country, time_zone, app_version,
-                  os_version, device_model, sdk_version, topics, attributes, last_seen_at,
-                  granted, denied, tags
-                )
-         OFFSET 0
-       ) AS new
- WHERE i.app_id = new.app_id AND i.installation_id = new.installation_id;
+ WHERE excluded.created_at = '-infinity';

@@ -158,10 +158,11 @@ def _facts_from(row: Record) -> Facts:
 def installation_columns(
     rows: Sequence[Registration], new: Sequence[NewRow], hashes: Sequence[bytes]
 ) -> list[Sequence[Any]]:
-    """The columns of `insert_installations` and `refresh_installations`, from $3 on."""
+    """The columns of `write_installations`, from $3 on."""
     page = [rows[n.row] for n in new]
     facts = [row.facts for row in page]
     return [
+        [n.is_new for n in new],
         [row.installation_id for row in page],
         [row.platform for row in page],
         [row.provider for row in page],
@@ -181,11 +182,11 @@ def installation_columns(
         [fact.device_model for fact in facts],
         [fact.sdk_version for fact in facts],
         [None if fact.topics is None else _WORDS.join(fact.topics) for fact in facts],
+        [None if fact.tags is None else _WORDS.join(fact.tags) for fact in facts],
         [attributes_to_json(fact) for fact in facts],
         [fact.last_seen for fact in facts],
         [purposes(row.consents, ConsentState.GRANTED) for row in page],
         [purposes(row.consents, ConsentState.DENIED) for row in page],
-        [None if fact.tags is None else _WORDS.join(fact.tags) for fact in facts],
     ]
 
 

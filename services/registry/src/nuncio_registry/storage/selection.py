@@ -32,16 +32,15 @@ FIND_MILLISECONDS: Final = 2_000
 _OFF: Final = ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")
 _PLANNED: Final = {
     "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
     "max_parallel_workers_per_gather": "0",
     **{f"enable_{way}": "off" for way in _OFF},
 }
 
 # An index on sets is read by a bitmap scan only.
-_BY_SETS: Final = f"""
-SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0;
-SET statement_timeout = {FIND_MILLISECONDS};
-"""
+_BEGIN_BY_SETS: Final = (
+    "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; "
+    f"SET LOCAL statement_timeout = {FIND_MILLISECONDS}"
+)
 
 
 def open_walks(settings: DatabaseSettings) -> AbstractAsyncContextManager[Pool]:
@@ -94,8 +93,7 @@ class PostgresSelections(Storage):
 
     async def _find_by_sets(self, query: tuple[Any, ...]) -> list[Record] | None:
         """None when it takes too long."""
-        async with self.connection() as connection:
-            await connection.execute(_BY_SETS)  # Until the pool resets it.
+        async with self.transaction(_BEGIN_BY_SETS) as connection:
             try:
                 return await connection.fetch(*query)
             except asyncpg.QueryCanceledError:

@@ -71,6 +71,9 @@ class PostgresStatistics(Storage):
         return [Flow(*row) for row in rows]
 
     async def roll_up(self, app_id: str, *, limit: int) -> int:
+        async with self.connection() as connection:
+            if not await connection.fetchval(Q.has_uncounted, app_id):
+                return 0
         async with self.transaction() as connection:
             if await connection.fetchrow(Q.keep_app, app_id) is None:
                 return 0

@@ -60,6 +60,23 @@ SELECT day, kind, value, sum(count)::bigint AS times
  WHERE app_id = $1 AND day >= $2
  GROUP BY day, kind, value;
 
+-- name: has_uncounted
+-- Whether count_changes would find changes, or its bookmark is not there yet. An app in which
+-- nothing happens is asked this every few seconds: nothing is written. The order asks for the
+-- index, as in has_news.
+SELECT b.app_id IS NULL
+    OR (
+         SELECT TRUE
+           FROM change AS c
+          WHERE c.app_id = $1
+            AND (c.transaction_id, c.change_id) > (b.transaction_id, b.change_id)
+            AND c.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+          ORDER BY c.transaction_id, c.change_id
+          LIMIT 1
+       ) IS NOT NULL
+  FROM (SELECT $1::text AS app_id) AS asked
+       LEFT JOIN bookmark AS b ON b.app_id = asked.app_id AND b.name = 'flow';
+
 -- name: keep_app
 -- One row when there is such an app; it is not deleted until the transaction ends.
 SELECT app_id FROM app WHERE app_id = $1 FOR KEY SHARE;
