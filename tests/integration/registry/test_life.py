@@ -55,8 +55,6 @@ class Life:
         await self.registry.register(1)
         await self.tells(
             (REGISTERED, ""),
-            (PERMISSION_CHANGED, "granted"),
-            (IDENTIFIED, ""),
             (CONSENT_CHANGED, "marketing=granted"),
             (ROTATED, ""),
         )
@@ -120,7 +118,7 @@ class Life:
         await self.registry.register(1, token)
         await self.tells((ROTATED, ""))
         await self.registry.register(2, token)
-        await self.tells((REPLACED, ""), other=(REGISTERED, PERMISSION_CHANGED))
+        await self.tells((REPLACED, ""), other=(REGISTERED,))
         erased = pb.EraseInstallationRequest(app_id=APP, installation_id=str(key(2)))
         for _ in range(2):
             await self.registry.stub.EraseInstallation(erased)

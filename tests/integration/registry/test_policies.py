@@ -176,7 +176,8 @@ async def test_statistics_tell_what_there_is_and_what_happened(registry: Registr
     assert [(each.installations, each.users) for each in stock.users] == [(2, 1)]
     assert today.day == registry.clock.now().date().isoformat()
     assert (today.active, today.registered, today.consents_granted) == (3, 3, 1)
-    assert (today.permissions_denied, today.expired) == (1, 0)
+    # Who came without permission has withdrawn none.
+    assert (today.permissions_denied, today.expired) == (0, 0)
     assert (yesterday.active, yesterday.registered) == (0, 0)
 
 

@@ -149,7 +149,7 @@ async def test_events_tell_what_happened_and_how_the_installation_is_now(
     ]
     async with pool.acquire() as connection:
         await record_changes(connection, APP, changes, now=NOW + HOUR)
-    *_, consent, deleted = await committed(feed, 7)
+    *_, consent, deleted = await committed(feed, 4)
     assert consent[1:6] == (key(1), ChangeKind.CONSENT_CHANGED, 2, "news", NOW + HOUR)
     assert consent.installation is not None
     assert consent.installation.user_id == "ada"

@@ -202,6 +202,7 @@ async def test_a_change_that_is_committed_late_is_counted(
 async def test_what_failed_is_not_counted(pool: Pool, statistics: PostgresStatistics) -> None:
     """The position and the counts are stored together, or neither of them."""
     await plain(pool, 1, 2)
+    await changes_in_sight(pool)
     await pool.execute("ALTER TABLE flow ADD CONSTRAINT none CHECK (count < 0) NOT VALID")
     with pytest.raises(Exception, match="none"):
         await statistics.roll_up(APP, limit=10)
@@ -215,6 +216,7 @@ async def test_counting_reads_what_is_new_and_no_more(
     await plain(pool, *range(1_000))
     await count_all(pool, statistics, limit=1_000)
     await plain(pool, *range(2_000, 2_005))
+    await changes_in_sight(pool)
     await pool.execute("ANALYZE change")
     plan = await pool.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) {Q.count_changes}", APP, 100)
     text = "\n".join(row[0] for row in plan)

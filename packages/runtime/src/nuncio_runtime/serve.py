@@ -11,7 +11,7 @@ import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from nuncio_runtime.config import ConfigError, ServerSettings, split_address
 from nuncio_runtime.health import Health
@@ -107,7 +107,10 @@ def _build(settings: ServerSettings, mounts: Sequence[Mount], health: Health) ->
     if settings.reflection:
         services = [mount.service.full_name for mount in mounts]
         services += [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-        reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], pipeline)
+        names = [*services, reflection.SERVICE_NAME]
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names), pipeline
+        )
     return server
 
 

@@ -28,7 +28,7 @@ class _InstallationEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     INSTALLATION_EVENT_KIND_UNSPECIFIED: _InstallationEventKind.ValueType  # 0
     """Not set. Never sent."""
     INSTALLATION_EVENT_KIND_REGISTERED: _InstallationEventKind.ValueType  # 1
-    """It is new."""
+    """It is new. Permission and user that it came with are no events of their own; consents are."""
     INSTALLATION_EVENT_KIND_ROTATED: _InstallationEventKind.ValueType  # 2
     """It has another token."""
     INSTALLATION_EVENT_KIND_REPLACED: _InstallationEventKind.ValueType  # 3
@@ -60,7 +60,7 @@ class InstallationEventKind(_InstallationEventKind, metaclass=_InstallationEvent
 INSTALLATION_EVENT_KIND_UNSPECIFIED: InstallationEventKind.ValueType  # 0
 """Not set. Never sent."""
 INSTALLATION_EVENT_KIND_REGISTERED: InstallationEventKind.ValueType  # 1
-"""It is new."""
+"""It is new. Permission and user that it came with are no events of their own; consents are."""
 INSTALLATION_EVENT_KIND_ROTATED: InstallationEventKind.ValueType  # 2
 """It has another token."""
 INSTALLATION_EVENT_KIND_REPLACED: InstallationEventKind.ValueType  # 3

@@ -22,14 +22,20 @@ WITH judged AS (
     FROM unnest($3::uuid[], $4::bytea[], $5::timestamptz[], $6::text[], $7::text[], $8::text[])
          WITH ORDINALITY
          AS dead (installation_id, token_ref, dead_since, reason, lane, campaign, position)
-         LEFT JOIN installation AS i
-           ON i.app_id = $1 AND i.installation_id = dead.installation_id
-), dying AS (
+         LEFT JOIN LATERAL (
+           SELECT i.installation_id, i.token_hash, i.environment, i.platform, i.token_state,
+                  i.observed_at
+             FROM installation AS i
+            WHERE i.app_id = $1 AND i.installation_id = dead.installation_id
+           OFFSET 0
+         ) AS i ON TRUE
+), placed AS MATERIALIZED (
   -- A token dies of the first report that fits.
-  SELECT DISTINCT ON (installation_id) *
+  SELECT judged.*,
+         min(position) FILTER (WHERE outcome = 1) OVER (PARTITION BY installation_id) AS dies_at
     FROM judged
-   WHERE outcome = 1
-   ORDER BY installation_id, position
+), dying AS (
+  SELECT placed.* FROM placed WHERE placed.position = placed.dies_at
 ), retired AS (
   UPDATE installation AS i
      SET token_state = 2, token_state_reason = dying.reason, died_at = dying.dead_since
@@ -48,14 +54,13 @@ WITH judged AS (
     FROM dying
    ORDER BY dying.position
 )
-SELECT judged.installation_id, judged.platform, judged.reason,
+SELECT placed.installation_id, placed.platform, placed.reason,
        -- What the page says of a token after it died in it.
-       CASE WHEN judged.outcome IN (1, 2) AND dying.position < judged.position THEN 4
-            ELSE judged.outcome
+       CASE WHEN placed.outcome IN (1, 2) AND placed.dies_at < placed.position THEN 4
+            ELSE placed.outcome
        END AS outcome
-  FROM judged
-       LEFT JOIN dying ON dying.installation_id = judged.installation_id
- ORDER BY judged.position;
+  FROM placed
+ ORDER BY placed.position;
 
 -- name: select_invalidations
 -- At most $8 invalidations from $2 on and before ($3, $4), newest first. Empty texts and lists: any.
@@ -89,13 +94,27 @@ SELECT v.installation_id, v.invalidation_id, v.token_hash, i.environment, i.plat
        END AS outcome
   FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY
        AS wanted (installation_id, invalidation_id, position)
-       JOIN invalidation AS v
-         ON v.app_id = $1 AND v.installation_id = wanted.installation_id
-        AND v.invalidation_id = wanted.invalidation_id
-       LEFT JOIN installation AS i
-         ON i.app_id = $1 AND i.installation_id = v.installation_id
-       LEFT JOIN live_token AS o
-         ON o.app_id = $1 AND o.token_hash = v.token_hash AND o.environment = i.environment
+       CROSS JOIN LATERAL (
+         SELECT v.installation_id, v.invalidation_id, v.token_hash, v.dead_since, v.reason,
+                v.restored_at
+           FROM invalidation AS v
+          WHERE v.app_id = $1 AND v.installation_id = wanted.installation_id
+            AND v.invalidation_id = wanted.invalidation_id
+         OFFSET 0
+       ) AS v
+       LEFT JOIN LATERAL (
+         SELECT i.installation_id, i.environment, i.platform, i.token_state, i.token_hash,
+                i.died_at, i.token_state_reason
+           FROM installation AS i
+          WHERE i.app_id = $1 AND i.installation_id = wanted.installation_id
+         OFFSET 0
+       ) AS i ON TRUE
+       LEFT JOIN LATERAL (
+         SELECT o.installation_id
+           FROM live_token AS o
+          WHERE o.app_id = $1 AND o.token_hash = v.token_hash AND o.environment = i.environment
+         OFFSET 0
+       ) AS o ON TRUE
  ORDER BY wanted.position;
 
 -- name: take_free_tokens
