@@ -1,6 +1,5 @@
 """Registering as the domain does it, on the storage under test."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -46,4 +45,4 @@ async def changes_in_sight(pool: Pool) -> None:
     seen = """SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(transaction_id) IS NOT FALSE
                 FROM change"""
     while not await pool.fetchval(seen):
-        await asyncio.sleep(0.01)
+        await pool.execute("SELECT pg_sleep(0.01)")
