@@ -22,6 +22,9 @@ from tests.integration.registry.watching import Feed, watching
 from tests.support.postgres import fresh_database
 from tests.unit.registry.builders import APP, NOW, hex_token, key
 
+# The feed waits for the oldest transaction of the server, and so for those of other tests.
+pytestmark = pytest.mark.timeout(60)
+
 WATCHERS = 30  # There are ten connections.
 
 

@@ -19,6 +19,9 @@ from tests.integration.registry.running import Registry, running_registry, times
 from tests.support.postgres import fresh_database
 from tests.unit.registry.builders import APP
 
+# The feed waits for the oldest transaction of the server, and so for those of other tests.
+pytestmark = pytest.mark.timeout(60)
+
 DAY = 86_400
 GRANTED = installation_pb2.CONSENT_STATE_GRANTED
 EXPIRED = token_pb2.TOKEN_STATE_EXPIRED

@@ -18,6 +18,9 @@ from nuncio_registry.storage.history import record_changes
 from tests.storage.registry.registering import register
 from tests.unit.registry.builders import APP, NOW, app, key, registration
 
+# The feed waits for the oldest transaction of the server, and so for those of other tests.
+pytestmark = pytest.mark.timeout(60)
+
 OTHER_APP = "com.example.other"
 PAGE = 1000
 HOUR = timedelta(hours=1)

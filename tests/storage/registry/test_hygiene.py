@@ -50,6 +50,9 @@ from tests.unit.registry.builders import (
     registration,
 )
 
+# The feed waits for the oldest transaction of the server, and so for those of other tests.
+pytestmark = pytest.mark.timeout(60)
+
 DAY = timedelta(days=1)
 KEPT, EXPIRING, DELETING = Fate
 DISAGREEING = """

@@ -16,6 +16,9 @@ from nuncio_runtime.clock import ManualClock
 from tests.storage.registry.registering import changes_in_sight, register
 from tests.unit.registry.builders import APP, NOW, app, hex_token, key, registration
 
+# The feed waits for the oldest transaction of the server, and so for those of other tests.
+pytestmark = pytest.mark.timeout(60)
+
 DAY = timedelta(days=1)
 TODAY = NOW.date()
 REGISTERED, ROTATED = ChangeKind.REGISTERED, ChangeKind.ROTATED

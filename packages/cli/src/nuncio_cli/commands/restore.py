@@ -39,7 +39,7 @@ def restore(
 
     Tokens that were replaced meanwhile stay as they are. Safe to repeat. See docs/invalidation.md.
 
-    Examples: `nuncio tokens restore --app shop --since 2h --lane apns/production --dry-run`,
+    Examples: `nuncio tokens restore --app shop --since 2h --lane apns/shop/production --dry-run`,
     `nuncio tokens restore --app shop --since 2026-03-31T12:00:00Z --reason Unregistered`.
     """
     request = RestoreTokensRequest(

@@ -345,7 +345,7 @@ class RegistryServiceServicer:
 
     def InvalidateTokens(self, request, context):
         """Retires tokens that a provider called dead, each only if it is still the same token and was not
-        registered again since it died. Safe to repeat.
+        seen again since it died. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -102,7 +102,7 @@ class RegistryServiceStub:
     """Counts what SelectTargets would give."""
     InvalidateTokens: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.InvalidateTokensRequest, _registry_service_pb2.InvalidateTokensResponse]
     """Retires tokens that a provider called dead, each only if it is still the same token and was not
-    registered again since it died. Safe to repeat.
+    seen again since it died. Safe to repeat.
     """
     RestoreTokens: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreTokensRequest, _registry_service_pb2.RestoreTokensResponse]
     """Takes invalidations back, by reason, lane, campaign and time: the tokens that were not replaced
@@ -199,7 +199,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Counts what SelectTargets would give."""
     InvalidateTokens: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.InvalidateTokensRequest, _registry_service_pb2.InvalidateTokensResponse]  # type: ignore[assignment]
     """Retires tokens that a provider called dead, each only if it is still the same token and was not
-    registered again since it died. Safe to repeat.
+    seen again since it died. Safe to repeat.
     """
     RestoreTokens: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreTokensRequest, _registry_service_pb2.RestoreTokensResponse]  # type: ignore[assignment]
     """Takes invalidations back, by reason, lane, campaign and time: the tokens that were not replaced
@@ -419,7 +419,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.InvalidateTokensResponse, _abc.Awaitable[_registry_service_pb2.InvalidateTokensResponse]]:
         """Retires tokens that a provider called dead, each only if it is still the same token and was not
-        registered again since it died. Safe to repeat.
+        seen again since it died. Safe to repeat.
         """
 
     @_abc_1.abstractmethod

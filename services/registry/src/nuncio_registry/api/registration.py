@@ -46,7 +46,8 @@ class RegistrationCalls(Calls):
                 yield await self._register_page(page)
         finally:
             ahead.cancel()
-            await asyncio.wait([ahead])
+            # A bad page that nobody waits for any more is nobody's error.
+            await asyncio.gather(ahead, return_exceptions=True)
 
     async def _read_page(self, pages: AsyncIterator[pb.RegisterTokensRequest]) -> "_Page | None":
         """The next page, None after the last. Raises InvalidField for a bad page."""

@@ -73,8 +73,6 @@ class Storage:
         self,
         app_id: str,
         attempt: Callable[[Connection], Awaitable[T]],
-        *,
-        begin: str = BEGIN_BY_KEY,
     ) -> T:
         """Run a transaction that finds its rows by key until no other one comes in its way.
 
@@ -82,7 +80,7 @@ class Storage:
         """
         for number in range(_ATTEMPTS):
             try:
-                async with self.transaction(begin) as connection:
+                async with self.transaction(BEGIN_BY_KEY) as connection:
                     if number:
                         await connection.execute(Q.queue_up, app_id)
                     return await attempt(connection)

@@ -7,7 +7,7 @@ from typing import Final
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Known, Plan, Result, Round
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import BEGIN_BY_KEY, Connection, Overtaken, Storage
+from nuncio_registry.storage.connection import Connection, Overtaken, Storage
 from nuncio_registry.storage.history import Said, record_changes, record_consents
 from nuncio_registry.storage.ownership import Ownership, release, take
 from nuncio_runtime.postgres import load_queries
@@ -40,7 +40,7 @@ class PostgresRegistrations(Storage):
                 await record_consents(connection, app_id, _consents(rows, round_), now=now)
             return results
 
-        return await self.in_turn(app_id, attempt, begin=BEGIN_BY_KEY)
+        return await self.in_turn(app_id, attempt)
 
 
 async def _write_round(
