@@ -8,7 +8,7 @@ MEMBERS := packages/protos packages/runtime packages/simulator packages/cli \
 CODE := packages/runtime packages/simulator packages/cli services tests benchmarks scripts
 STUBS := packages/protos/nuncio packages/protos/buf
 PYTEST := $(BIN)/python -m pytest
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: help setup lock gen gen-check proto-check proto-baseline vendor-protos docs docs-check fmt fmt-check lint \
         type unit test test-conformance itest e2e fuzz bench check demo up clean
