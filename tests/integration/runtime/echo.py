@@ -94,9 +94,9 @@ def _add(servicer: Any, server: grpc.aio.Server) -> None:
     server.add_registered_method_handlers(SERVICE, handlers)
 
 
-def mount(servicer: Echo, *, per_row: frozenset[str] = frozenset()) -> Mount:
+def mount(servicer: Echo, *, self_checked: frozenset[str] = frozenset()) -> Mount:
     """The servicer as `serve` takes it."""
-    return Mount(_add, servicer, _DESCRIPTOR, per_row)
+    return Mount(_add, servicer, _DESCRIPTOR, self_checked)
 
 
 class EchoStub:

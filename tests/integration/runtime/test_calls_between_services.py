@@ -92,7 +92,7 @@ async def test_a_method_that_answers_per_row_sees_its_bad_messages() -> None:
             async for request in requests:
                 yield Words(text=",".join(broken.field for broken in violations(request)))
 
-    mounted = mount(Tolerant(), per_row=frozenset({"Chat"}))
+    mounted = mount(Tolerant(), self_checked=frozenset({"Chat"}))
     async with running([mounted]) as address, connect(address) as channel:
         chat = EchoStub(channel).Chat(stream(Words(text="x" * 21), Words(text="good")))
         assert [words.text async for words in chat] == ["text", ""]

@@ -130,11 +130,16 @@ async def test_a_call_that_outlasts_the_grace_is_ended() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_the_server(number: signal.Signals) -> None:
-    async with asyncio.timeout(5), running([mount(Echo())]) as address:
+    async with (
+        asyncio.timeout(5),
+        running([mount(Echo())]) as address,
+        connect(address) as channel,
+    ):
+        # Whoever connects while it stops may wait for it for long: the system takes the connection.
+        await health_of(channel, SERVICE)
         signal.raise_signal(number)
-        async with connect(address) as channel:
-            with pytest.raises(RemoteError):
-                await ask_until_refused(channel)
+        with pytest.raises(RemoteError):
+            await ask_until_refused(channel)
 
 
 async def test_background_runs_beside_the_server_and_is_cancelled_after_the_drain() -> None:

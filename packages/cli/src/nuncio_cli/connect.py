@@ -19,12 +19,14 @@ from nuncio_cli.errors import ServiceUnreachable
 from nuncio_cli.stubs import DispatcherStub, FeedbackStub, RegistryStub, TargetingStub
 from nuncio_runtime.client import RemoteError, connect
 from nuncio_runtime.errors import Kind, ServiceError
+from nuncio_runtime.outage import tls_problem
+from nuncio_runtime.tls import ClientTls
 
 T = TypeVar("T")
 
 STATE_FILE: Final = "nuncio.json"
 PATIENCE_SECONDS: Final = 10.0
-
+CLEAR_TEXT: Final = ClientTls()
 
 PORTS: Final[Mapping[str, int]] = {
     "registry": 7411, "targeting": 7412, "dispatcher": 7413, "feedback": 7414,
@@ -75,10 +77,13 @@ def running_addresses(data: Path) -> Addresses:
 
 
 class Clients:
-    """Stubs of the four services. Channels connect when they are first used."""
+    """Stubs of the four services. Channels connect when they are first used.
 
-    def __init__(self, addresses: Addresses, *, ca_file: Path | None = None) -> None:
-        self._channels = [connect(target, ca_file=ca_file) for target in addresses]
+    Raises ConfigError for addresses and files that cannot be used.
+    """
+
+    def __init__(self, addresses: Addresses, tls: ClientTls) -> None:
+        self._channels = [connect(target, **tls._asdict()) for target in addresses]
         registry, targeting, dispatcher, feedback = self._channels
         self.registry: RegistryStub = RegistryServiceStub(registry)
         self.targeting: TargetingStub = TargetingServiceStub(targeting)
@@ -96,21 +101,28 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients(addresses: Addresses, *, ca_file: Path | None = None) -> AsyncIterator[Clients]:
+async def clients(addresses: Addresses, tls: ClientTls = CLEAR_TEXT) -> AsyncIterator[Clients]:
     """Stubs that are closed at the end. Raises ServiceUnreachable where no service answers."""
-    stubs = Clients(addresses, ca_file=ca_file)
+    stubs = Clients(addresses, tls)
     try:
         yield stubs
     except RemoteError as error:
         # An answer of a service has a reason.
         if error.kind is not Kind.UNAVAILABLE or error.reason:
             raise
-        raise _unreachable(stubs, addresses) from error
+        raise _unreachable(stubs, addresses, hint=_hint(error, tls)) from error
     finally:
         await stubs.close()
 
 
-def _unreachable(stubs: Clients, addresses: Addresses) -> ServiceUnreachable:
+def _hint(error: RemoteError, tls: ClientTls) -> str:
+    """What may be wrong with TLS; when nothing is known, what is forgotten most often."""
+    cause = error.__cause__
+    known = tls_problem(cause, tls) if isinstance(cause, grpc.aio.AioRpcError) else ""
+    return known or "is `nuncio up` running?"
+
+
+def _unreachable(stubs: Clients, addresses: Addresses, *, hint: str) -> ServiceUnreachable:
     """Names the services that have been called, and are not connected."""
     settled = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.READY)
     lost = {
@@ -119,7 +131,7 @@ def _unreachable(stubs: Clients, addresses: Addresses) -> ServiceUnreachable:
         if stubs.channel(name).get_state() not in settled
     }
     named = ", ".join(f"{name} at {address}" for name, address in lost.items())
-    return ServiceUnreachable(detail=f"{named or 'it'}; is `nuncio up` running?", **lost)
+    return ServiceUnreachable(detail=f"{named or 'it'}; {hint}", **lost)
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -37,7 +37,7 @@ class FileUnusable(CliError):
 
 
 class AddressRefused(CliError):
-    """A service's address cannot be used."""
+    """A service cannot be reached with this address, or these TLS files."""
 
     kind = Kind.INVALID_ARGUMENT
     reason = "ADDRESS_REFUSED"

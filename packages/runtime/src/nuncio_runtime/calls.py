@@ -43,12 +43,12 @@ class Call:
 
     __slots__ = (
         "_connection",
+        "_request_id",
+        "_span_id",
+        "_trace_id",
         "deadline",
         "flags",
         "method",
-        "request_id",
-        "span_id",
-        "trace_id",
     )
 
     def __init__(
@@ -65,10 +65,30 @@ class Call:
         self.method = method
         self.deadline = deadline
         self._connection = connection
-        self.request_id = request_id if known else _hex(64)
-        self.trace_id = trace["trace"] if trace else _hex(128)
+        self._request_id = request_id if known else ""
+        self._trace_id = trace["trace"] if trace else ""
         self.flags = trace["flags"] if trace else "00"
-        self.span_id = _hex(64)
+        self._span_id = ""
+
+    # Few calls are logged or make calls of their own; these are made up for them alone.
+
+    @property
+    def request_id(self) -> str:
+        """The caller's, or a new one."""
+        self._request_id = self._request_id or _hex(64)
+        return self._request_id
+
+    @property
+    def trace_id(self) -> str:
+        """The caller's, or a new one."""
+        self._trace_id = self._trace_id or _hex(128)
+        return self._trace_id
+
+    @property
+    def span_id(self) -> str:
+        """This call's own."""
+        self._span_id = self._span_id or _hex(64)
+        return self._span_id
 
     @property
     def traceparent(self) -> str:

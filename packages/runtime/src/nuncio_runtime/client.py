@@ -10,11 +10,13 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from nuncio_runtime.calls import REQUEST_ID, TRACEPARENT, current_call, remaining
-from nuncio_runtime.config import ConfigError, is_local_target
+from nuncio_runtime.config import ConfigError, UpstreamSettings, is_local_target
 from nuncio_runtime.errors import FieldViolation, Kind, ServiceError
+from nuncio_runtime.outage import Outage
+from nuncio_runtime.tls import ClientTls, channel_credentials, client_tls
 from nuncio_runtime.wire import DOMAIN, KIND_OF_STATUS, STATUS_DETAILS
 
-__all__ = ["RemoteError", "connect", "remaining"]
+__all__ = ["RemoteError", "connect", "connect_to", "remaining"]
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
@@ -67,46 +69,66 @@ class RemoteError(ServiceError):
             self.violations = tuple(starmap(FieldViolation, rules))
 
 
-def connect(target: str, *, ca_file: Path | None = None) -> grpc.aio.Channel:
+def connect(
+    target: str,
+    *,
+    ca_file: Path | None = None,
+    certificate_file: Path | None = None,
+    key_file: Path | None = None,
+) -> grpc.aio.Channel:
     """A channel for the generated stubs. It connects when first used, and again when lost.
 
     Calls carry the request id and the trace of the call being served. Unary calls without a
     timeout get `remaining()`. Failures are raised as RemoteError, for all four forms of calls.
     ca_file: PEM file with the authorities that the server's certificate is checked against;
-    without one the connection is in clear text, on this machine only. Raises ConfigError for a
-    target elsewhere without a ca_file, and for a ca_file that cannot be read.
+    without one the connection is in clear text, on this machine only. certificate_file and
+    key_file: PEM files with what we show to a server that asks who we are. Files are read now,
+    only. Raises ConfigError for a target elsewhere without a ca_file, and for files that cannot
+    be used.
     """
-    if ca_file is None:
-        if not is_local_target(target):
-            message = f"{target}: an address that is not loopback needs TLS: name a CA file"
-            raise ConfigError(message)
-        return Channel(grpc.aio.insecure_channel(target, options=_OPTIONS))
-    try:
-        authorities = ca_file.read_bytes()
-    except OSError as error:
-        message = f"{ca_file}: {error.strerror}"
-        raise ConfigError(message) from error
-    credentials = grpc.ssl_channel_credentials(root_certificates=authorities)
-    return Channel(grpc.aio.secure_channel(target, credentials, options=_OPTIONS))
+    return Channel(_opened(target, ClientTls(ca_file, certificate_file, key_file)))
+
+
+def connect_to(upstream: UpstreamSettings) -> grpc.aio.Channel:
+    """A channel to the service that the settings name, as `connect` makes it.
+
+    When the service cannot be reached, the log says so once, with the reason.
+    """
+    tls = client_tls(upstream)
+    return Channel(_opened(upstream.target, tls), Outage(upstream.target, tls))
+
+
+def _opened(target: str, tls: ClientTls) -> grpc.aio.Channel:
+    credentials = channel_credentials(tls)
+    if credentials is not None:
+        return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+    if not is_local_target(target):
+        message = f"{target}: an address that is not loopback needs TLS: name a CA file"
+        raise ConfigError(message)
+    return grpc.aio.insecure_channel(target, options=_OPTIONS)
 
 
 class Channel(grpc.aio.Channel):
-    """A channel whose calls know where they come from, and raise RemoteError."""
+    """A channel whose calls know where they come from, and raise RemoteError.
 
-    def __init__(self, inner: grpc.aio.Channel) -> None:
+    outage: told how calls end.
+    """
+
+    def __init__(self, inner: grpc.aio.Channel, outage: Outage | None = None) -> None:
         self._inner = inner
+        self._outage = outage
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return _calling(self._inner.unary_unary(*args, **kwargs), timed=True)
+        return _calling(self._inner.unary_unary(*args, **kwargs), self._outage, timed=True)
 
     def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _calling(self._inner.unary_stream(*args, **kwargs))
+        return _calling(self._inner.unary_stream(*args, **kwargs), self._outage)
 
     def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return _calling(self._inner.stream_unary(*args, **kwargs))
+        return _calling(self._inner.stream_unary(*args, **kwargs), self._outage)
 
     def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _calling(self._inner.stream_stream(*args, **kwargs))
+        return _calling(self._inner.stream_stream(*args, **kwargs), self._outage)
 
     async def close(self, grace: float | None = None) -> None:
         await self._inner.close(grace)
@@ -131,38 +153,55 @@ class Channel(grpc.aio.Channel):
 class RemoteCall:
     """A running call: what gRPC gives (await, iterate, read, write), with other errors."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, outage: Outage | None = None) -> None:
         self._call = call
+        self._outage = outage
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)
 
     def __await__(self) -> Generator[Any, None, Any]:
         try:
-            return (yield from self._call.__await__())
+            answer = yield from self._call.__await__()
         except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
+            raise self._failed(error) from error
+        self._answered()
+        return answer
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:
             async for message in self._call:
+                self._answered()
                 yield message
+            self._answered()
         except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
+            raise self._failed(error) from error
 
     async def read(self) -> Any:
         """The next message, or grpc.aio.EOF."""
         try:
-            return await self._call.read()
+            message = await self._call.read()
         except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
+            raise self._failed(error) from error
+        self._answered()
+        return message
 
     async def write(self, request: Any) -> None:
         """Send one message; returns when there is room for another."""
         try:
             await self._call.write(request)
         except grpc.aio.AioRpcError as error:
-            raise remote_error(error) from error
+            raise self._failed(error) from error
+
+    def _answered(self) -> None:
+        if self._outage is not None:
+            self._outage.end()
+
+    def _failed(self, error: grpc.aio.AioRpcError) -> RemoteError:
+        remote = remote_error(error)
+        if self._outage is not None:
+            self._outage.learn(error)
+        return remote
 
 
 def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
@@ -174,7 +213,9 @@ def remote_error(error: grpc.aio.AioRpcError) -> RemoteError:
     return RemoteError(kind, status_pb2.Status.FromString(details))
 
 
-def _calling(start: Callable[..., Any], *, timed: bool = False) -> Callable[..., RemoteCall]:
+def _calling(
+    start: Callable[..., Any], outage: Outage | None, *, timed: bool = False
+) -> Callable[..., RemoteCall]:
     def call(
         request: Any = None,
         *,
@@ -184,7 +225,8 @@ def _calling(start: Callable[..., Any], *, timed: bool = False) -> Callable[...,
     ) -> RemoteCall:
         if timed and timeout is None:
             timeout = remaining()
-        return RemoteCall(start(request, timeout=timeout, metadata=_traced(metadata), **kwargs))
+        running = start(request, timeout=timeout, metadata=_traced(metadata), **kwargs)
+        return RemoteCall(running, outage)
 
     return call
 

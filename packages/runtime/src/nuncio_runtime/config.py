@@ -227,6 +227,12 @@ class UpstreamSettings(Section):
     ca_file: Path | None = None
     """PEM file with the authorities of the service's certificate. Unset: no TLS, loopback only."""
 
+    certificate_file: Path | None = None
+    """PEM file with our certificate chain, for a service that asks for one. Read at the start."""
+
+    key_file: Path | None = None
+    """PEM file with the private key of our certificate, not encrypted. Read at the start."""
+
     @field_validator("ca_file")
     @classmethod
     def _refuse_clear_text(cls, ca_file: Path | None, info: ValidationInfo) -> Path | None:
@@ -234,6 +240,22 @@ class UpstreamSettings(Section):
         if ca_file is None and target is not None and not is_local_target(target):
             raise ValueError("refuses to start: a target that is not loopback needs TLS")
         return ca_file
+
+    @field_validator("certificate_file")
+    @classmethod
+    def _need_tls(cls, certificate: Path | None, info: ValidationInfo) -> Path | None:
+        # Missing: it has a problem of its own.
+        if certificate is not None and info.data.get("ca_file", certificate) is None:
+            raise ValueError("a client certificate is shown over TLS only: set CA_FILE, too")
+        return certificate
+
+    @field_validator("key_file")
+    @classmethod
+    def _need_both(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("certificate_file", key)
+        if (key is None) != (certificate is None):
+            raise ValueError("CERTIFICATE_FILE and KEY_FILE are set together or not at all")
+        return key
 
 
 def _default_embedded_folder() -> Path:

@@ -13,11 +13,19 @@ import structlog
 import uvloop
 from pydantic import SecretStr
 
-from nuncio_runtime.config import ConfigError, ServiceSettings, describe, load, prefix_of
+from nuncio_runtime.config import (
+    ConfigError,
+    ServiceSettings,
+    UpstreamSettings,
+    describe,
+    load,
+    prefix_of,
+)
 from nuncio_runtime.embedded_postgres import embedded_postgres
 from nuncio_runtime.embedded_programs import EmbeddedPostgresError
 from nuncio_runtime.logging import configure_logging
 from nuncio_runtime.postgres import SchemaTooOld, StorageUnavailable, open_pool
+from nuncio_runtime.tls import channel_credentials, client_tls
 from nuncio_runtime.worker import become_worker, current_worker
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -67,6 +75,8 @@ def run_service(
         configure_logging(settings.log, name, worker=arguments.worker)
         if arguments.worker:
             become_worker(arguments.worker, settings.server)
+        if arguments.command in ("serve", "check-config"):
+            _check_upstreams(settings)
         if arguments.command == "migrate":
             uvloop.run(_migrate(settings, package, arguments.until))
         elif arguments.command == "serve":
@@ -133,6 +143,25 @@ async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]])
             return await _supervise(ready, package)
         await run(ready)
     return 0
+
+
+def _check_upstreams(settings: ServiceSettings) -> None:
+    """Raises ConfigError with every file that calls to other services need and cannot use."""
+    problems: list[str] = []
+    prefix = prefix_of(type(settings))
+    for name, section in settings:
+        if isinstance(section, UpstreamSettings):
+            try:
+                channel_credentials(client_tls(section), named=_named(f"{prefix}{name.upper()}"))
+            except ConfigError as error:
+                problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _named(section: str) -> Callable[[str], str]:
+    """What a field of the section is called as a variable."""
+    return lambda field: f"{section}__{field.upper()}"
 
 
 def _settle_garbage_collection() -> None:

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from typing import Final
 
-from nuncio_runtime.errors import Kind, ServiceError
+from nuncio_runtime.errors import FieldViolation, Kind, ServiceError
 
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1000
@@ -18,6 +18,9 @@ class PageTokenMismatch(ServiceError):
 
     kind = Kind.INVALID_ARGUMENT
     reason = "PAGE_TOKEN_MISMATCH"
+    violations = (
+        FieldViolation("page_token", "must be the next_page_token of a page of the same list"),
+    )
 
 
 def page_size(requested: int) -> int:

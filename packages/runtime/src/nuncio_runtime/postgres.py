@@ -121,9 +121,7 @@ def storage_faults() -> Iterator[None]:
         yield
     except Exception as error:
         _forget_rows(error)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError from error
+        _raise_cancellation(error)
         fault = storage_fault(error)
         if fault is None:
             raise
@@ -238,8 +236,16 @@ async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await pool.close()
-    except (TimeoutError, asyncpg.InterfaceError):
+    except (TimeoutError, asyncpg.InterfaceError) as error:
         pool.terminate()
+        _raise_cancellation(error)
+
+
+def _raise_cancellation(instead: Exception) -> None:
+    """Raise the cancellation that this error hides, if it does."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from instead
 
 
 def _raised_inside(error: BaseException, package: str) -> bool:

@@ -29,14 +29,14 @@ class Mount(NamedTuple):
     """A servicer and where it belongs.
 
     add: the generated `add_XServicer_to_server`. service: its descriptor,
-    `x_service_pb2.DESCRIPTOR.services_by_name["XService"]`. per_row: names of methods with
-    streamed requests whose messages the servicer checks itself, with `validation.violations`.
+    `x_service_pb2.DESCRIPTOR.services_by_name["XService"]`. self_checked: names of the methods
+    whose messages the servicer checks itself, with `validation.check` or, by rows, `violations`.
     """
 
     add: Callable[[Any, grpc.aio.Server], None]
     servicer: object
     service: ServiceDescriptor
-    per_row: frozenset[str] = frozenset()
+    self_checked: frozenset[str] = frozenset()
 
 
 async def serve(
@@ -92,14 +92,14 @@ async def serve(
 
 
 def _build(settings: ServerSettings, mounts: Sequence[Mount], health: Health) -> grpc.aio.Server:
-    per_row = {
-        f"{mount.service.full_name}/{method}" for mount in mounts for method in mount.per_row
+    self_checked = {
+        f"{mount.service.full_name}/{method}" for mount in mounts for method in mount.self_checked
     }
     server = grpc.aio.server(options=_options(settings))
     pipeline: Any = Pipeline(
         server,
         default_deadline=settings.default_deadline.total_seconds(),
-        per_row=frozenset(per_row),
+        self_checked=frozenset(self_checked),
     )
     for mount in mounts:
         mount.add(mount.servicer, pipeline)

@@ -6,20 +6,12 @@ from contextlib import AsyncExitStack
 from functools import partial
 from uuid import UUID
 
-from grpc.aio import Channel
-
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import dispatcher_service_pb2_grpc as rpc
 from nuncio_dispatcher.api.servicer import DispatcherServicer
 from nuncio_dispatcher.clients.feedback import GrpcFeedback
 from nuncio_dispatcher.clients.targeting import GrpcTargeting
-from nuncio_dispatcher.config import (
-    FeedbackSettings,
-    RetrySettings,
-    RunnerSettings,
-    Settings,
-    TargetingSettings,
-)
+from nuncio_dispatcher.config import RetrySettings, RunnerSettings, Settings
 from nuncio_dispatcher.domain.browse import Browse
 from nuncio_dispatcher.domain.create import Create
 from nuncio_dispatcher.domain.direct import Direct
@@ -35,7 +27,7 @@ from nuncio_dispatcher.metrics import PrometheusMeters
 from nuncio_dispatcher.providers.book import FolderBook
 from nuncio_dispatcher.providers.lanes import FolderLanes
 from nuncio_dispatcher.storage.postgres import PostgresDispatches, PostgresJournal, PostgresOutbox
-from nuncio_runtime.client import connect
+from nuncio_runtime.client import connect_to
 from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
 from nuncio_runtime.postgres import is_reachable, open_pool
 from nuncio_runtime.serve import Mount, serve
@@ -52,10 +44,12 @@ async def run(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database))
         targeting = GrpcTargeting(
-            await _connected(stack, settings.targeting), timeout=settings.targeting.timeout
+            await stack.enter_async_context(connect_to(settings.targeting)),
+            timeout=settings.targeting.timeout,
         )
         feedback = GrpcFeedback(
-            await _connected(stack, settings.feedback), timeout=settings.feedback.timeout
+            await stack.enter_async_context(connect_to(settings.feedback)),
+            timeout=settings.feedback.timeout,
         )
         lanes = FolderLanes(settings.credentials, clock=clock)
         stack.push_async_callback(lanes.aclose)
@@ -116,19 +110,13 @@ async def run(
         )
 
 
-async def _connected(
-    stack: AsyncExitStack, upstream: TargetingSettings | FeedbackSettings
-) -> Channel:
-    return await stack.enter_async_context(connect(upstream.target, ca_file=upstream.ca_file))
-
-
 def _mount(servicer: DispatcherServicer) -> Mount:
     """Dispatch checks its commands itself: a bad one is refused by an event."""
     return Mount(
         rpc.add_DispatcherServiceServicer_to_server,
         servicer,
         pb.DESCRIPTOR.services_by_name["DispatcherService"],
-        per_row=frozenset({"Dispatch"}),
+        self_checked=frozenset({"Dispatch"}),
     )
 
 

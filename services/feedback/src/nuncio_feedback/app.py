@@ -17,7 +17,7 @@ from nuncio_feedback.domain.record import RecordOutcomes
 from nuncio_feedback.domain.retire import RetireTokens, Rhythm
 from nuncio_feedback.metrics import PrometheusMeter
 from nuncio_feedback.storage.postgres import PostgresInvalidations, PostgresOutcomes
-from nuncio_runtime.client import connect
+from nuncio_runtime.client import connect_to
 from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
 from nuncio_runtime.postgres import is_reachable, open_pool
 from nuncio_runtime.serve import Mount, serve
@@ -33,9 +33,7 @@ async def run(
     """Serve until told to stop. stop and started: as in nuncio_runtime.serve."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database))
-        channel = await stack.enter_async_context(
-            connect(settings.registry.target, ca_file=settings.registry.ca_file)
-        )
+        channel = await stack.enter_async_context(connect_to(settings.registry))
         meter = PrometheusMeter()
         outcomes, invalidations = PostgresOutcomes(pool), PostgresInvalidations(pool)
         registry = GrpcRegistry(channel, timeout=settings.registry.timeout)

@@ -7,7 +7,7 @@ from functools import partial
 
 from nuncio.targeting.v1 import targeting_service_pb2 as pb
 from nuncio.targeting.v1 import targeting_service_pb2_grpc as rpc
-from nuncio_runtime.client import connect
+from nuncio_runtime.client import connect_to
 from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
 from nuncio_runtime.postgres import is_reachable, open_pool
 from nuncio_runtime.serve import Mount, serve
@@ -34,9 +34,7 @@ async def run(
     """Serve until told to stop. stop and started: as in nuncio_runtime.serve."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database))
-        channel = await stack.enter_async_context(
-            connect(settings.registry.target, ca_file=settings.registry.ca_file)
-        )
+        channel = await stack.enter_async_context(connect_to(settings.registry))
         segments = PostgresSegments(pool)
         registry = GrpcRegistry(channel, timeout=settings.registry.timeout)
         apps, audiences = Apps(registry.check_app, clock), Audiences(segments, clock)

@@ -17,7 +17,8 @@ from nuncio_cli import output
 from nuncio_cli.asking import ask_registry, rows
 from nuncio_cli.connect import patiently
 from nuncio_cli.documents import document
-from nuncio_cli.options import AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.options import AsJson
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.spans import span_option, span_text
 from nuncio_cli.stubs import RegistryStub
 
@@ -38,6 +39,7 @@ Retention = Annotated[
 
 
 @group.command()
+@reaching("registry")
 def create(
     app_id: NewAppId,
     *,
@@ -45,9 +47,7 @@ def create(
     stale_after: StaleAfter = None,
     expire_after: ExpireAfter = None,
     retention: Retention = None,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Create an app; doing it again changes nothing.
@@ -72,16 +72,15 @@ def create(
         else:
             output.say(f"{answer.app.app_id} is there")
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def show(
     app_id: AppArgument,
     *,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show an app and its policies.
@@ -93,15 +92,14 @@ def show(
         answer = await patiently(lambda: stub.GetApp(GetAppRequest(app_id=app_id)))
         _show(answer.app, as_json=as_json)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command("list")
+@reaching("registry")
 def list_apps(
     *,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """List all apps. With --json: one object per line.
@@ -118,10 +116,11 @@ def list_apps(
             columns = ("app", "name", "stale after", "expires after", "deleted after")
             output.table(columns, [(a.app_id, a.display_name, *_policies(a)) for a in apps])
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def update(
     app_id: AppArgument,
     *,
@@ -129,9 +128,7 @@ def update(
     stale_after: StaleAfter = None,
     expire_after: ExpireAfter = None,
     retention: Retention = None,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Change an app's name and policies; what is not given stays.
@@ -154,16 +151,15 @@ def update(
         answer = await patiently(lambda: stub.UpdateApp(request))
         _show(answer.app, as_json=as_json)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def delete(
     app_id: AppArgument,
     *,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Delete an app that has no installations; doing it again changes nothing.
@@ -178,7 +174,7 @@ def delete(
         else:
             output.say(f"{app_id} is gone" if answer.deleted else f"there is no {app_id}")
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 def _show(app: App, *, as_json: bool) -> None:

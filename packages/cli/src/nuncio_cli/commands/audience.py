@@ -11,11 +11,12 @@ from nuncio.targeting.v1.targeting_service_pb2 import (
     ExplainAudienceResponse,
 )
 from nuncio_cli import output
-from nuncio_cli.connect import clients, find_addresses, patiently
+from nuncio_cli.connect import clients, patiently
 from nuncio_cli.demo.funnel import suppressions
 from nuncio_cli.names import word
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, TargetingAddress
+from nuncio_cli.options import AppId, AsJson
 from nuncio_cli.pointing import pointing_at
+from nuncio_cli.reaching import Where, reaching
 
 group = typer.Typer(help="Whom messages reach.", no_args_is_help=True)
 
@@ -26,6 +27,7 @@ def _keep_subcommands() -> None:
 
 
 @group.command()
+@reaching("targeting")
 def count(
     expression: Annotated[str, typer.Argument(help="See docs/audience-language.md.")],
     *,
@@ -33,9 +35,7 @@ def count(
     purpose: Annotated[
         str, typer.Option(help="Purpose that consent is asked for. Default: not asked for.")
     ] = "",
-    targeting: TargetingAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Count whom a message to an audience would reach, and whom not and why.
@@ -43,13 +43,12 @@ def count(
     Example: `nuncio audience count 'topics:"news" AND country = "CH"' --app shop
     --purpose marketing`.
     """
-    addresses = find_addresses(data, targeting=targeting)
     request = ExplainAudienceRequest(
         app_id=app_id, audience=Audience(expression=expression), purpose=purpose
     )
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             with pointing_at(expression, quiet=as_json):
                 answer = await patiently(lambda: services.targeting.ExplainAudience(request))
         _show(answer, as_json=as_json)

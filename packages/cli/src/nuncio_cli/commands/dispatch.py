@@ -6,31 +6,30 @@ import typer
 
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import GetDispatchRequest
 from nuncio_cli import following, output
-from nuncio_cli.connect import clients, find_addresses
+from nuncio_cli.connect import clients
 from nuncio_cli.errors import ExitCode
-from nuncio_cli.options import AsJson, CaFile, DataFolder, DispatcherAddress
+from nuncio_cli.options import AsJson
+from nuncio_cli.reaching import Where, reaching
 
 group = typer.Typer(help="Messages on their way, and their books.", no_args_is_help=True)
 DispatchId = Annotated[str, typer.Argument(help="The dispatch's UUID.")]
 
 
 @group.command()
+@reaching("dispatcher")
 def show(
     dispatch_id: DispatchId,
     *,
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show a dispatch and its books as of now.
 
     Example: `nuncio dispatch show 5d1c…9e --json`.
     """
-    addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             request = GetDispatchRequest(dispatch_id=dispatch_id)
             found = (await services.dispatcher.GetDispatch(request)).dispatch
         if as_json:
@@ -42,12 +41,11 @@ def show(
 
 
 @group.command()
+@reaching("dispatcher")
 def watch(
     dispatch_id: DispatchId,
     *,
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Follow a dispatch to its end on a live bar; with --json one object per change.
@@ -56,10 +54,9 @@ def watch(
 
     Example: `nuncio dispatch watch 5d1c…9e`.
     """
-    addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             last = await following.watch(services.dispatcher, dispatch_id, as_json=as_json)
         if not following.succeeded(last):
             raise typer.Exit(ExitCode.FAILED)

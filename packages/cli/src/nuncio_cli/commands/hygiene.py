@@ -10,7 +10,8 @@ from nuncio_cli.commands.apps import ExpireAfter, Retention, StaleAfter
 from nuncio_cli.connect import patiently
 from nuncio_cli.documents import document
 from nuncio_cli.names import word
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.options import AppId, AsJson
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.stubs import RegistryStub
 
 group = typer.Typer(help="What policies do to installations.", no_args_is_help=True)
@@ -22,15 +23,14 @@ def _keep_subcommands() -> None:
 
 
 @group.command()
+@reaching("registry")
 def preview(
     *,
     app_id: AppId,
     stale_after: StaleAfter = None,
     expire_after: ExpireAfter = None,
     retention: Retention = None,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Count what an app's policies would do now, or what others would. Changes nothing.
@@ -51,7 +51,7 @@ def preview(
         else:
             _show(answer)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 def _show(answer: PreviewHygieneResponse) -> None:

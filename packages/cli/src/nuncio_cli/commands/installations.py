@@ -13,30 +13,23 @@ from nuncio.registry.v1.registry_service_pb2 import (
     ListInstallationsRequest,
 )
 from nuncio.targeting.v1.targeting_service_pb2 import ValidateAudienceRequest
-from nuncio_cli import installation_view, output, privacy_view
-from nuncio_cli.asking import ask_registry, confirm, rows
-from nuncio_cli.connect import clients, find_addresses, patiently
+from nuncio_cli import installation_view, output
+from nuncio_cli.asking import ask_registry, rows
+from nuncio_cli.connect import clients, patiently
 from nuncio_cli.documents import document
+from nuncio_cli.erasing import erase_for_good
 from nuncio_cli.errors import AudienceInvalid
 from nuncio_cli.names import word
-from nuncio_cli.options import (
-    AppId,
-    AsJson,
-    CaFile,
-    DataFolder,
-    InstallationId,
-    Limit,
-    RegistryAddress,
-    TargetingAddress,
-    Yes,
-)
+from nuncio_cli.options import AppId, AsJson, InstallationId, Limit, Yes
 from nuncio_cli.pointing import pointing_at
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.stubs import RegistryStub, TargetingStub
 
 group = typer.Typer(help="Copies of an app, as the registry knows them.", no_args_is_help=True)
 
 
 @group.command("list")
+@reaching("targeting", "registry")
 def list_installations(
     audience: Annotated[
         str, typer.Argument(help="Which; see docs/audience-language.md. Default: all.")
@@ -44,10 +37,7 @@ def list_installations(
     *,
     app_id: AppId,
     limit: Limit = 100,
-    targeting: TargetingAddress = "",
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """List installations by their id, those without a live token included.
@@ -57,10 +47,9 @@ def list_installations(
     Examples: `nuncio installations list --app shop --limit 20`,
     `nuncio installations list 'tags:"vip" AND country = "CH"' --app shop --limit 0 --json`.
     """
-    addresses = find_addresses(data, registry=registry, targeting=targeting)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             request = ListInstallationsRequest(app_id=app_id)
             if audience:
                 with pointing_at(audience, quiet=as_json):
@@ -79,13 +68,12 @@ def list_installations(
 
 
 @group.command()
+@reaching("registry")
 def show(
     installation_id: InstallationId,
     *,
     app_id: AppId,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show an installation. The token itself is never shown.
@@ -101,18 +89,17 @@ def show(
         else:
             installation_view.show(found)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def consents(
     installation_id: InstallationId,
     *,
     app_id: AppId,
     limit: Limit = 100,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show the consent ledger of an installation, newest first.
@@ -133,18 +120,17 @@ def consents(
             columns = ("when", "purpose", "state", "source", "asked by", "policy", "actor")
             output.table(columns, [_ledger_row(event) for event in found])
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def erase(
     installation_id: InstallationId,
     *,
     app_id: AppId,
     yes: Yes = False,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Erase everything that is kept of an installation, and show the proof.
@@ -153,14 +139,14 @@ def erase(
 
     Example: `nuncio installations erase 0b5e…c1 --app shop`.
     """
-    confirm("Erase the installation with its whole history?", yes=yes, as_json=as_json)
     request = EraseInstallationRequest(app_id=app_id, installation_id=installation_id)
-
-    async def work(stub: RegistryStub) -> None:
-        answer = await patiently(lambda: stub.EraseInstallation(request))
-        privacy_view.show_erasure(answer.record, as_json=as_json)
-
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    erase_for_good(
+        "Erase the installation with its whole history?",
+        lambda stub: stub.EraseInstallation(request),
+        yes=yes,
+        where=where,
+        as_json=as_json,
+    )
 
 
 async def _predicate(targeting: TargetingStub, app_id: str, expression: str) -> Predicate:

@@ -12,10 +12,11 @@ from nuncio.dispatcher.v1.dispatcher_service_pb2 import (
     ReloadCredentialsRequest,
 )
 from nuncio_cli import lane_view, output
-from nuncio_cli.connect import Clients, clients, find_addresses, patiently
+from nuncio_cli.connect import Clients, clients, patiently
 from nuncio_cli.errors import ExitCode
 from nuncio_cli.names import word
-from nuncio_cli.options import AsJson, CaFile, DataFolder, DispatcherAddress
+from nuncio_cli.options import AsJson
+from nuncio_cli.reaching import Where, reaching
 
 credentials = typer.Typer(
     help="What proves apps to the providers: try it out, read it again.", no_args_is_help=True
@@ -40,12 +41,11 @@ EnvironmentName = Annotated[
 ]
 
 
+@reaching("dispatcher")
 def lanes(
     *,
     app_id: AppFilter = "",
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """List the lanes to the providers: whether they send, and if not, why and until when.
@@ -55,10 +55,9 @@ def lanes(
 
     Example: `nuncio lanes --app com.example.shop`.
     """
-    addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             found = await _all_lanes(services, app_id)
         if as_json:
             for lane in found:
@@ -70,14 +69,13 @@ def lanes(
 
 
 @credentials.command()
+@reaching("dispatcher")
 def check(
     app_id: Annotated[str, typer.Argument(help="The app.")],
     *,
     provider: ProviderName = "",
     environment: EnvironmentName = "",
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Try an app's credentials out, step by step, up to the provider's word. Sends to nobody.
@@ -96,10 +94,9 @@ def check(
             _chosen(provider_pb2.Environment, environment, "ENVIRONMENT_", "--environment")
         ),
     )
-    addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             answer = await services.dispatcher.CheckCredential(request)
         if as_json:
             output.emit({"checks": [lane_view.check_document(each) for each in answer.checks]})
@@ -114,11 +111,10 @@ def check(
 
 
 @credentials.command()
+@reaching("dispatcher")
 def reload(
     *,
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Make the dispatcher look at the credential files now, and say what changed.
@@ -127,10 +123,9 @@ def reload(
 
     Example: `nuncio credentials reload`.
     """
-    addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             request = ReloadCredentialsRequest()
             answer = await patiently(lambda: services.dispatcher.ReloadCredentials(request))
         if as_json:

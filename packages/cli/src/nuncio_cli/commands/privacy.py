@@ -8,7 +8,8 @@ from nuncio.registry.v1.registry_service_pb2 import ListAuditEventsRequest, List
 from nuncio_cli import output, privacy_view
 from nuncio_cli.asking import ask_registry, rows
 from nuncio_cli.documents import document
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, Limit, RegistryAddress
+from nuncio_cli.options import AppId, AsJson, Limit
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.spans import Since, Until
 from nuncio_cli.stubs import RegistryStub
 
@@ -27,15 +28,14 @@ def _keep_subcommands_of_audit() -> None:
 
 
 @erasures.command("list")
+@reaching("registry")
 def list_erasures(
     *,
     app_id: AppId,
     user: Annotated[str, typer.Option(help="Only those of this account.")] = "",
     installation: Annotated[str, typer.Option(help="Only those of this installation.")] = "",
     limit: Limit = 100,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """List proofs of erasure, newest first. They name nobody: give the id to find its proof.
@@ -61,10 +61,11 @@ def list_erasures(
             shown = [privacy_view.erasure_row(record) for record in found]
             output.table(privacy_view.ERASURE_COLUMNS, shown)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @audit.command("list")
+@reaching("registry")
 def list_audit(
     *,
     app_id: Annotated[
@@ -75,9 +76,7 @@ def list_audit(
     since: Since = None,
     until: Until = None,
     limit: Limit = 100,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """List reads of raw tokens and administrative calls, newest first.
@@ -99,4 +98,4 @@ def list_audit(
             shown = [privacy_view.audit_row(event) for event in found]
             output.table(privacy_view.AUDIT_COLUMNS, shown)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)

@@ -10,11 +10,13 @@ from nuncio_cli import output
 from nuncio_cli.asking import ask_registry
 from nuncio_cli.connect import patiently
 from nuncio_cli.documents import document
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.options import AppId, AsJson
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.spans import Until, moment_option
 from nuncio_cli.stubs import RegistryStub
 
 
+@reaching("registry")
 def restore(
     *,
     app_id: AppId,
@@ -30,9 +32,7 @@ def restore(
     lane: Annotated[str, typer.Option(help="Only those of this lane.")] = "",
     campaign: Annotated[str, typer.Option(help="Only those of this campaign.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; change nothing.")] = False,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Make tokens live again that were called dead wrongly, as with a wrong credential or topic.
@@ -59,7 +59,7 @@ def restore(
         else:
             _show(answer, dry_run=dry_run)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 def _show(answer: RestoreTokensResponse, *, dry_run: bool) -> None:

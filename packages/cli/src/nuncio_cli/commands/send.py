@@ -12,13 +12,15 @@ from nuncio.dispatcher.v1.dispatch_pb2 import (
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import CreateDispatchRequest
 from nuncio.targeting.v1.audience_pb2 import Audience, InstallationSet, UserSet
 from nuncio_cli import following, output
-from nuncio_cli.connect import clients, find_addresses, patiently
+from nuncio_cli.connect import clients, patiently
 from nuncio_cli.errors import ExitCode
 from nuncio_cli.messages import message_from
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, DispatcherAddress, MessageFile
+from nuncio_cli.options import AppId, AsJson, MessageFile
 from nuncio_cli.pointing import pointing_at
+from nuncio_cli.reaching import Where, reaching
 
 
+@reaching("dispatcher")
 def send(
     *,
     app_id: AppId,
@@ -60,9 +62,7 @@ def send(
     ] = False,
     test: Annotated[bool, typer.Option("--test", help="Never invalidates tokens.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end.")] = False,
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Send a message. Prints the dispatch, which goes on even when this command ends.
@@ -93,13 +93,12 @@ def send(
         ),
         test=test,
     )
-    addresses = find_addresses(data, dispatcher=dispatcher)
 
     async def work() -> None:
         request.message.CopyFrom(
             message_from(message, texts=texts, data=pairs, ttl=ttl, quiet=quiet_priority)
         )
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             with pointing_at(audience, quiet=as_json):
                 answer = await patiently(lambda: services.dispatcher.CreateDispatch(request))
             last = answer.dispatch

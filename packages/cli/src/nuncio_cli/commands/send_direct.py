@@ -15,16 +15,18 @@ from nuncio.dispatcher.v1.dispatcher_service_pb2 import (
 )
 from nuncio.feedback.v1.outcome_pb2 import VERDICT_ACCEPTED, Verdict
 from nuncio_cli import output
-from nuncio_cli.connect import clients, find_addresses
+from nuncio_cli.connect import clients
 from nuncio_cli.errors import ExitCode
 from nuncio_cli.messages import STDIN, message_from, read
 from nuncio_cli.names import word
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, DispatcherAddress, MessageFile
+from nuncio_cli.options import AppId, AsJson, MessageFile
+from nuncio_cli.reaching import Where, reaching
 
 ANSWER_SECONDS: Final = 60.0
 """Longer than a lane takes by default until it says that no answer has come."""
 
 
+@reaching("dispatcher")
 def send_direct(
     *,
     app_id: AppId,
@@ -48,9 +50,7 @@ def send_direct(
     request_id: Annotated[
         str, typer.Option(help="The UUID of an attempt that is repeated. Default: a new one.")
     ] = "",
-    dispatcher: DispatcherAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Send one message to one destination, once. Prints the provider's verdict.
@@ -68,7 +68,7 @@ def send_direct(
             message=message_from(message, texts={"title": title, "body": body}),
             destination=_destination(to, topic, condition, channel, sandbox=sandbox),
         )
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             answer = await services.dispatcher.SendDirect(request, timeout=ANSWER_SECONDS)
         if as_json:
             output.emit(_document(answer))
@@ -83,7 +83,6 @@ def send_direct(
         raise typer.BadParameter("only goes with --channel", param_hint="--sandbox")
     if to == message == STDIN:
         raise typer.BadParameter("standard input is either --to or --message")
-    addresses = find_addresses(data, dispatcher=dispatcher)
     output.complete(work(), as_json=as_json)
 
 

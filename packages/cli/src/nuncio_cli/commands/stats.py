@@ -15,7 +15,8 @@ from nuncio_cli.asking import ask_registry
 from nuncio_cli.connect import patiently
 from nuncio_cli.documents import document
 from nuncio_cli.names import word
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.options import AppId, AsJson
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.stubs import RegistryStub
 
 # Of a day's numbers, those that say where the tokens went; --json has all.
@@ -23,13 +24,12 @@ DAY_COLUMNS = ("active", "registered", "rotated", "invalidated", "expired", "res
 MOST_VERSIONS = 10
 
 
+@reaching("registry")
 def stats(
     *,
     app_id: AppId,
     days: Annotated[int, typer.Option(min=1, max=400, help="How many days, today included.")] = 7,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show how many installations an app has, who may be reached, and what happened day by day.
@@ -47,7 +47,7 @@ def stats(
         else:
             _show(answer)
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 def _show(answer: GetRegistryStatsResponse) -> None:

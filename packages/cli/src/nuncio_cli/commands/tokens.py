@@ -18,55 +18,59 @@ from nuncio.registry.v1.predicate_pb2 import (
 )
 from nuncio.registry.v1.registry_service_pb2 import GetInstallationRequest, ListInstallationsRequest
 from nuncio_cli import installation_view, output
-from nuncio_cli.connect import clients, find_addresses
+from nuncio_cli.connect import clients
 from nuncio_cli.errors import ExitCode
 from nuncio_cli.imports.formats import Format, guess_format, rejects_of
 from nuncio_cli.imports.job import ImportJob, Summary, import_file, observed_now_or_at
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.registration import timestamp
 from nuncio_cli.imports.rows import BadValueError
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.options import AppId, AsJson
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.stubs import RegistryStub
 
 group = typer.Typer(help="Push tokens and their installations.", no_args_is_help=True)
 
 
+TokenFile = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is unpacked.")
+]
+Layout = Annotated[
+    Format | None, typer.Option("--format", help="Default: by the file's name, ndjson or csv.")
+]
+MappingFile = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="TOML file; see docs/import.md.")
+]
+RejectsFile = Annotated[
+    Path | None, typer.Option(help="Where rows go that are not taken. Default: FILE.rejects")
+]
+ObservedAt = Annotated[
+    str,
+    typer.Option(
+        help="When the tokens were seen (ISO 8601): what was registered later wins. "
+        "Default: when FILE was last written; now for a pipe.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the rows; register nothing.")]
+AllowRejects = Annotated[
+    bool, typer.Option("--allow-rejects", help="Exit with 0 even when there are rejects.")
+]
+
+
 @group.command("import")
+@reaching("registry")
 def import_tokens(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is unpacked.")
-    ],
+    file: TokenFile,
     *,
     app_id: AppId,
-    layout: Annotated[
-        Format | None,
-        typer.Option("--format", help="Default: by the file's name, ndjson or csv."),
-    ] = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="TOML file; see docs/import.md."),
-    ] = None,
-    rejects: Annotated[
-        Path | None,
-        typer.Option(help="Where rows go that are not taken. Default: FILE.rejects"),
-    ] = None,
-    observed_at: Annotated[
-        str,
-        typer.Option(
-            help="When the tokens were seen (ISO 8601): what was registered later wins. "
-            "Default: when FILE was last written; now for a pipe.",
-            show_default=False,
-        ),
-    ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the rows; register nothing.")
-    ] = False,
-    allow_rejects: Annotated[
-        bool, typer.Option("--allow-rejects", help="Exit with 0 even when there are rejects.")
-    ] = False,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    layout: Layout = None,
+    mapping: MappingFile = None,
+    rejects: RejectsFile = None,
+    observed_at: ObservedAt = "",
+    dry_run: DryRun = False,
+    allow_rejects: AllowRejects = False,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Register the tokens of a file: CSV, NDJSON, or an export of OneSignal or Azure.
@@ -81,7 +85,6 @@ def import_tokens(
     Examples: `nuncio tokens import users.csv --app shop --mapping users.toml --dry-run`,
     `nuncio tokens import export.csv.gz --app shop --format onesignal`.
     """
-    addresses = find_addresses(data, registry=registry)
     format_ = layout or guess_format(file)
     seen = _time_option(observed_at) if observed_at else observed_now_or_at(file)
 
@@ -94,11 +97,7 @@ def import_tokens(
             app_id=app_id,
             observed_at=seen,
         )
-        what = "checking" if dry_run else "importing"
-        with output.progress(what, unit="%", quiet=as_json) as report:
-            async with clients(addresses, ca_file=ca_file) as services:
-                target = None if dry_run else services.registry
-                summary = await import_file(job, target, report=report)
+        summary = await _run(job, where, dry_run=dry_run, quiet=as_json)
         _show_summary(summary, as_json=as_json)
         if summary.tally.rejected and not allow_rejects:
             raise typer.Exit(ExitCode.FAILED)
@@ -107,6 +106,7 @@ def import_tokens(
 
 
 @group.command()
+@reaching("registry")
 def show(
     installation_id: Annotated[
         str, typer.Argument(help="An installation's UUID.", show_default=False)
@@ -114,9 +114,7 @@ def show(
     *,
     app_id: AppId,
     user: Annotated[str, typer.Option(help="Show all installations of this account.")] = "",
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show an installation, or those of a user. Tokens themselves are never shown.
@@ -127,10 +125,9 @@ def show(
     """
     if bool(installation_id) == bool(user):
         raise typer.BadParameter("give either an installation id or --user")
-    addresses = find_addresses(data, registry=registry)
 
     async def work() -> None:
-        async with clients(addresses, ca_file=ca_file) as services:
+        async with clients(*where) as services:
             if user:
                 found = await _of_user(services.registry, app_id, user)
             else:
@@ -144,6 +141,14 @@ def show(
             output.say("the user has no installations")
 
     output.complete(work(), as_json=as_json)
+
+
+async def _run(job: ImportJob, where: Where, *, dry_run: bool, quiet: bool) -> Summary:
+    """Import the file, or only check it, and show how far that is. quiet: show nothing."""
+    what = "checking" if dry_run else "importing"
+    with output.progress(what, unit="%", quiet=quiet) as report:
+        async with clients(*where) as services:
+            return await import_file(job, None if dry_run else services.registry, report=report)
 
 
 def _time_option(text: str) -> Timestamp:

@@ -6,7 +6,8 @@ import typer
 
 from nuncio_cli import output
 from nuncio_cli.connect import PORTS, default_data_folder
-from nuncio_cli.options import AsJson, DataFolder
+from nuncio_cli.options import AsJson
+from nuncio_cli.reaching import DataFolder
 
 # Fixed, so that Web Push endpoints that were registered stay good.
 SIMULATOR_PORTS = {"apns": 7421, "fcm": 7422, "webpush": 7423, "admin": 7424, "apns-sandbox": 7425}

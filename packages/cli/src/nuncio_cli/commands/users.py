@@ -14,14 +14,16 @@ from nuncio.registry.v1.registry_service_pb2 import (
     GetUserReachabilityRequest,
     MergeUsersRequest,
 )
-from nuncio_cli import output, privacy_view
-from nuncio_cli.asking import ask_registry, confirm
+from nuncio_cli import output
+from nuncio_cli.asking import ask_registry
 from nuncio_cli.connect import patiently
 from nuncio_cli.demo.funnel import suppressions
 from nuncio_cli.documents import document
+from nuncio_cli.erasing import erase_for_good
 from nuncio_cli.files import fresh_private
 from nuncio_cli.names import word
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress, Yes
+from nuncio_cli.options import AppId, AsJson, Yes
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.stubs import RegistryStub
 
 group = typer.Typer(help="Accounts of the caller's own system.", no_args_is_help=True)
@@ -30,6 +32,7 @@ UserId = Annotated[str, typer.Argument(help="The account.")]
 
 
 @group.command()
+@reaching("registry")
 def reachability(
     user_ids: Annotated[list[str], typer.Argument(help="The accounts, at most 100.")],
     *,
@@ -37,9 +40,7 @@ def reachability(
     purpose: Annotated[
         str, typer.Option(help="Purpose that consent is asked for. Default: not asked for.")
     ] = "",
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Show which channels reach users now, and why the others do not.
@@ -59,10 +60,11 @@ def reachability(
             columns = ("user", "channel", "reachable#", "not reachable", "last seen")
             output.table(columns, [row for user in answer.users for row in _rows(user)])
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def export(
     user_id: UserId,
     *,
@@ -71,9 +73,7 @@ def export(
         Path | None,
         typer.Option("--output", help="Write it there, for the owner's eyes. Default: stdout."),
     ] = None,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Give everything that is kept of a user, as one JSON document.
@@ -94,18 +94,17 @@ def export(
             written.write(text + "\n")
         output.notice(f"written to {file}")
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 @group.command()
+@reaching("registry")
 def erase(
     user_id: UserId,
     *,
     app_id: AppId,
     yes: Yes = False,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Erase everything that is kept of a user, all installations included, and show the proof.
@@ -114,25 +113,24 @@ def erase(
 
     Example: `nuncio users erase u-17 --app shop`.
     """
-    confirm("Erase the user with all installations and their history?", yes=yes, as_json=as_json)
     request = EraseUserRequest(app_id=app_id, user_id=user_id)
-
-    async def work(stub: RegistryStub) -> None:
-        answer = await patiently(lambda: stub.EraseUser(request))
-        privacy_view.show_erasure(answer.record, as_json=as_json)
-
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    erase_for_good(
+        "Erase the user with all installations and their history?",
+        lambda stub: stub.EraseUser(request),
+        yes=yes,
+        where=where,
+        as_json=as_json,
+    )
 
 
 @group.command()
+@reaching("registry")
 def merge(
     from_user_id: Annotated[str, typer.Argument(help="The account that is given up.")],
     into_user_id: Annotated[str, typer.Argument(help="The account that stays.")],
     *,
     app_id: AppId,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Give all installations of one user to another, as when two accounts become one.
@@ -150,7 +148,7 @@ def merge(
         else:
             output.say(f"installations moved: {output.number(answer.moved)}")
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 def _rows(user: UserReachability) -> list[tuple[object, ...]]:

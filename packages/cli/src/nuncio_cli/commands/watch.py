@@ -14,7 +14,8 @@ from nuncio.registry.v1.registry_service_pb2 import (
 from nuncio_cli import installation_view, output
 from nuncio_cli.asking import ask_registry
 from nuncio_cli.documents import document
-from nuncio_cli.options import AppId, AsJson, CaFile, DataFolder, RegistryAddress
+from nuncio_cli.options import AppId, AsJson
+from nuncio_cli.reaching import Where, reaching
 from nuncio_cli.stubs import RegistryStub
 from nuncio_runtime.errors import Kind, ServiceError
 
@@ -23,6 +24,7 @@ PATIENCE: Final = 600.0
 BETWEEN_TRIES: Final = 1.0
 
 
+@reaching("registry")
 def watch(
     *,
     app_id: AppId,
@@ -31,9 +33,7 @@ def watch(
     ] = "",
     from_now: Annotated[bool, typer.Option("--from-now", help="Only what happens now.")] = False,
     limit: Annotated[int, typer.Option(min=0, help="End after so many events. 0: do not end.")] = 0,
-    registry: RegistryAddress = "",
-    data: DataFolder = None,
-    ca_file: CaFile = None,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Follow what happens to an app's installations: registered, identified, consented, erased …
@@ -60,7 +60,7 @@ def watch(
         finally:
             shown.end()
 
-    ask_registry(work, registry=registry, data=data, ca_file=ca_file, as_json=as_json)
+    ask_registry(work, where=where, as_json=as_json)
 
 
 async def pages(

@@ -37,8 +37,8 @@ class Pipeline:
     It stands in for the server where handlers are added: `add_XServicer_to_server(servicer,
     Pipeline(server, …))`. An interceptor would be asked anew for every call.
 
-    default_deadline: seconds for unary calls that come without a deadline. per_row: full names
-    (`package.Service/Method`) of the methods whose streamed messages the servicer checks itself.
+    default_deadline: seconds for unary calls that come without a deadline. self_checked: full names
+    (`package.Service/Method`) of the methods whose messages the servicer checks itself.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Pipeline:
         server: grpc.aio.Server,
         *,
         default_deadline: float,
-        per_row: frozenset[str] = frozenset(),
+        self_checked: frozenset[str] = frozenset(),
     ) -> None:
         self._server = server
         self._default_deadline = default_deadline
-        self._per_row = per_row
+        self._self_checked = self_checked
 
     def add_generic_rpc_handlers(self, _handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Nothing: generated code adds the same ones as registered handlers."""
@@ -66,7 +66,7 @@ class Pipeline:
             method,
             getattr(handler, form),
             default_deadline=self._default_deadline,
-            check_rows=method not in self._per_row,
+            checks=method not in self._self_checked,
         )
         answer = getattr(around, form)
         return make(answer, handler.request_deserializer, handler.response_serializer)
@@ -89,14 +89,14 @@ class _Method:
         behavior: Callable[[Any, Context], Any],
         *,
         default_deadline: float,
-        check_rows: bool,
+        checks: bool,
     ) -> None:
         service, _, method = name.partition("/")
         self._name = name
         self._behavior = behavior
         self._generates = inspect.isasyncgenfunction(behavior)
         self._default_deadline = default_deadline
-        self._check_rows = check_rows
+        self._checks = checks
         self._started = CALLS_STARTED.labels(service, method)
         self._seconds = CALL_SECONDS.labels(service, method)
         self._handled = {
@@ -164,7 +164,8 @@ class _Method:
         write("call_ended", code=code.name, seconds=round(seconds, 6))
 
     async def _answer_in_time(self, request: Message, context: Context) -> Any:
-        check(request)
+        if self._checks:
+            check(request)
         call = current_call.get()
         if call is None or call.deadline is not None:
             return await self._behavior(request, context)  # gRPC keeps the caller's deadline.
@@ -173,7 +174,8 @@ class _Method:
             return await self._behavior(request, context)
 
     async def _check_and_write(self, request: Message, context: Context) -> None:
-        check(request)
+        if self._checks:
+            check(request)
         await self._write(request, context)
 
     async def _write(self, request: Any, context: Context) -> None:
@@ -185,7 +187,7 @@ class _Method:
                 await context.write(response)
 
     def _rows(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        return Checked(requests) if self._check_rows else requests
+        return Checked(requests) if self._checks else requests
 
 
 def _code_of(context: Context) -> grpc.StatusCode:
