@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .PHONY: help setup lock gen gen-check proto-check proto-baseline vendor-protos docs docs-check fmt fmt-check lint \
-        type unit test test-conformance itest e2e fuzz bench check demo up clean
+        type compiled unit test test-conformance itest e2e fuzz bench check demo up clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -92,16 +92,21 @@ check: fmt-check lint type proto-check gen-check docs-check  ## Everything that 
 
 # --- tests -------------------------------------------------------------------------------------
 
+# The tests start some hundred programs, sooner when they are compiled; where Python is kept from
+# writing what it compiles, each of them would do that anew.
+compiled: setup
+	@$(BIN)/python -m compileall -q packages services
+
 unit: setup  ## Tests without sockets or database
 	@$(PYTEST) -n $(WORKERS) tests/unit tests/test_architecture.py
 
-itest: setup  ## Storage, migration and integration tests
-	@$(PYTEST) -n $(WORKERS) tests/storage tests/migration tests/integration
+itest: compiled  ## Storage, migration and integration tests
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup tests/storage tests/migration tests/integration
 
-e2e: setup  ## The four processes and the simulator
+e2e: compiled  ## The four processes and the simulator
 	@$(PYTEST) tests/e2e
 
-test: setup  ## Every test, but for those that take minutes
+test: compiled  ## Every test, but for those that take minutes
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not thorough"
 
 test-conformance: setup  ## The engine against outside servers that are installed; names the others

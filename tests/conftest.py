@@ -2,7 +2,12 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.postgres"]
+pytest_plugins = [
+    "tests.support.limits",
+    "tests.support.leftovers",
+    "tests.support.postgres",
+    "tests.support.together",
+]
 
 # Examples that failed are not kept: a checkout may be read-only, and a failure prints its example.
 # One example may be slow on a busy machine; pytest's own limit stays.

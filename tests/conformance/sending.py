@@ -14,8 +14,9 @@ from nuncio_dispatcher.http2.exchange import Exchange, Field, Origin, Requests
 from nuncio_dispatcher.http2.pool import Multiplex
 from tests.conformance.outside import OUTSIDE, Running
 
-ANSWER_WITHIN: Final = 8.0
-LOG_WITHIN: Final = 2.0
+# None of this is about speed: some of the servers take seconds, and many on a busy machine.
+ANSWER_WITHIN: Final = 50.0
+LOG_WITHIN: Final = 10.0
 """Seconds for a server that keeps its books in a file to write there what it has answered."""
 FIELDS: Final = (("apns-topic", "com.example.app"), ("apns-push-type", "alert"))
 PASSING: Final = (("authorization", "bearer " + "a" * 180), ("apns-priority", "10"))

@@ -1,10 +1,15 @@
 """What servers do in the middle: change their mind, refuse, say goodbye, vanish."""
 
+import pytest
+
 from nuncio_dispatcher.http2.exchange import MOST_REFUSALS, Failure
 from nuncio_dispatcher.http2.pool import Multiplex
 from tests.conformance.nginx import RETIRES_AFTER
 from tests.conformance.outside import Running
 from tests.conformance.sending import Sending, able_to, assert_all_accepted
+
+# Some of the servers are slow, the more so on a busy machine.
+pytestmark = pytest.mark.timeout(60)
 
 
 @able_to("settings")

@@ -18,6 +18,8 @@ from nuncio_runtime.clock import SYSTEM_CLOCK
 from nuncio_simulator.contract import Fault, FaultKind, ProviderName
 from nuncio_simulator.process import Simulator, start_simulator
 
+pytestmark = pytest.mark.timeout(60)
+
 PAGE: Final = 5_000
 TOKENS: Final = 1_000
 MOST_ROUNDS: Final = 20
@@ -96,4 +98,4 @@ def _page(simulator: Simulator, tokens: list[str], ids: list[bytes], bearer: str
         bodies=[BODY] * len(ids),
         own=("apns-id", ids),
     )
-    return Exchange(requests, answer_within=20, heard=lambda *_: None)
+    return Exchange(requests, answer_within=50, heard=lambda *_: None)

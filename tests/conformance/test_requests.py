@@ -13,6 +13,9 @@ from nuncio_runtime.clock import SYSTEM_CLOCK
 from tests.conformance.outside import LARGE, Running
 from tests.conformance.sending import FIELDS, Sending, able_to, assert_all_accepted
 
+# Some of the servers are slow, the more so on a busy machine.
+pytestmark = pytest.mark.timeout(60)
+
 
 @able_to("ok")
 async def test_five_thousand_small_requests_go_over_one_connection(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +11,7 @@ import pytest
 from nuncio_simulator.client import AdminClient
 from nuncio_simulator.contract import ProviderName, Shares
 from tests.e2e.running import RunningSuite, running_suite
+from tests.support.folders import reachable_folder
 
 APP = "demo"  # The app that `nuncio up --with-simulator` makes, with credentials.
 PER_PLATFORM = 20
@@ -20,13 +20,8 @@ ALL_ALIVE = Shares(dead=0, dead_before=0, throttled=0, slow=0)
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder where PostgreSQL's own user gets to when the tests run as root.
-
-    pytest's temporary folders are closed to others, and stay so.
-    """
-    with tempfile.TemporaryDirectory(prefix="nuncio-e2e-", ignore_cleanup_errors=True) as name:
-        made = Path(name)
-        made.chmod(0o711)
+    """Of all suites here."""
+    with reachable_folder() as made:
         yield made
 
 

@@ -15,6 +15,8 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.support.processes import end, killed_after
+
 START_SECONDS: Final = 90
 STOP_SECONDS: Final = 60
 SERVICES: Final = ("registry", "targeting", "dispatcher", "feedback")
@@ -81,15 +83,14 @@ def running_suite(data: Path) -> Iterator[RunningSuite]:
     ):
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
+            with killed_after(process, START_SECONDS):
+                line = process.stdout.readline()
             assert line, errors.read_text()
             ready = json.loads(line)
             addresses = {name: ready[name] for name in SERVICES}
             yield RunningSuite(data, addresses, ready["simulator"], process, errors)
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            process.wait(STOP_SECONDS)
+            end(process, within=STOP_SECONDS, by=signal.SIGINT)
 
 
 def wait_until(holds: Callable[[], bool], *, what: str, seconds: float = 30) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.running import nuncio
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("suite")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 TERMS = ("suppressed", "accepted", "rejected", "expired", "unknown", "cancelled")
 

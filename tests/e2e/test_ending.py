@@ -17,8 +17,9 @@ from tests.e2e.running import (
     wait_until,
 )
 from tests.e2e.running import running_suite as up
+from tests.support.processes import end
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("suite")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
 def children(suite: RunningSuite) -> list[int]:
@@ -54,15 +55,22 @@ def test_a_second_ctrl_c_kills_what_does_not_end(folder: Path) -> None:
         assert not any(map(is_alive, pids))
 
 
+def runs(demo: RunningSuite) -> bool:
+    assert demo.process.poll() is None, demo.errors()
+    return "1. An app" in demo.errors()
+
+
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(folder: Path) -> None:
     data = folder / "demo"
     log = folder / "demo.out"
     command = [*NUNCIO, "demo", "--installations", "20000", "--data", str(data)]
     with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        demo = RunningSuite(data, {}, "", process, log)
-        wait_until(lambda: "1. An app" in log.read_text(), what="it runs", seconds=START_SECONDS)
-        pids = children(demo)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(STOP_SECONDS) == 130
+        try:
+            demo = RunningSuite(data, {}, "", process, log)
+            wait_until(lambda: runs(demo), what="it runs", seconds=START_SECONDS)
+            pids = children(demo)
+            assert end(process, within=STOP_SECONDS, by=signal.SIGINT) == 130
+        finally:
+            process.kill()
     assert not any(map(is_alive, pids))
     assert "Traceback" not in log.read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.running import running_suite as up
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("suite")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 README = Path(__file__).parents[2] / "README.md"
 # Those that do not end by themselves, or do not ask a service.

@@ -15,7 +15,7 @@ from tests.e2e.conftest import APP, PER_PLATFORM, Installations
 from tests.e2e.running import SERVICES, RunningSuite, is_alive, is_serving, wait_until
 from tests.e2e.running import running_suite as up
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("suite")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
 def proto_service(name: str) -> str:

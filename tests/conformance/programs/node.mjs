@@ -8,6 +8,7 @@ import { constants, createSecureServer } from 'node:http2';
 const received = new Map();
 const faults = [];
 const seen = new Set();
+const sockets = new Map(); // by the client's port; http2 keeps its own behind a proxy
 const changes = [
   { maxConcurrentStreams: 3 },
   { initialWindowSize: 1000 },
@@ -17,7 +18,8 @@ const changes = [
 let changed = 0;
 
 const obey = {
-  cut: (stream) => stream.session.destroy(),
+  // Under http2 and TLS: ending the session would first reset its streams, each with a frame.
+  cut: (stream) => sockets.get(stream.session.socket.remotePort).destroy(),
   reset: (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR),
   ping: (stream) => stream.session.ping((error) => respond(stream, error ? 500 : 200)),
   hints: (stream) => {
@@ -84,6 +86,11 @@ function request(stream, headers) {
 const [certificate, key] = process.argv.slice(2).map((path) => readFileSync(path));
 const options = { cert: certificate, key, maxOutstandingPings: 100, settings: { maxConcurrentStreams: 100 } };
 const server = createSecureServer(options);
+server.on('connection', (socket) => {
+  const { remotePort } = socket;
+  sockets.set(remotePort, socket);
+  socket.on('close', () => sockets.delete(remotePort));
+});
 server.on('stream', request);
 server.on('sessionError', (error) => faults.push(error.message));
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
