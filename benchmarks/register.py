@@ -21,8 +21,8 @@ from nuncio.registry.v1.registry_service_pb2 import RegisterTokenRequest, Regist
 from nuncio_cli.demo.run import demo_folder
 from nuncio_cli.registering import in_pages, register_pages
 
-CALLS: Final = 6_000
-PRESENT: Final = 10_000
+CALLS: Final = 10_000
+PRESENT: Final = 20_000
 """Installations that are registered before anything is measured."""
 ONE_NEW_IN: Final = 10
 """Of the mix that the bar is on: an app registers at each start, and few starts are the first."""

@@ -1,29 +1,58 @@
-"""What anybody would write: one table, one statement for each page, tokens in plain text."""
+"""What anybody would write: a statement for each page and table, tokens in plain text.
+
+With nothing that makes it a registry: nobody checks a row, a token may have many owners, and who
+was refused, moved or restored is not found out.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import asyncpg
 import orjson
 
 from nuncio.registry.v1.registry_service_pb2 import Registration
-from nuncio_registry.api.convert import registration_of
+from nuncio_registry.api.rows import registration_of
 from nuncio_registry.domain.model import ConsentState
 from nuncio_registry.storage.attributes import to_json
 
 PARTITIONS: Final = 16
 
-# INCLUDING ALL: also the primary key, the indexes and the generated columns.
-_TABLE: Final = (
-    "CREATE TABLE bare (LIKE installation INCLUDING ALL) PARTITION BY HASH (installation_id)"
+# The tables that a first registration is in, what each is partitioned by, and their fill factors.
+_TABLES: Final = (
+    ("installation", "installation_id", 85),
+    ("live_token", "token_hash", 100),
+    ("consent_event", "installation_id", 100),
+    ("change", "installation_id", 100),
 )
+# INCLUDING ALL: also the primary key, the indexes, the defaults and the generated columns.
+_TABLE: Final = "CREATE TABLE bare_{name} (LIKE {name} INCLUDING ALL) PARTITION BY HASH ({key})"
 _PARTITION: Final = """
-CREATE TABLE bare_{n} PARTITION OF bare FOR VALUES WITH (MODULUS {all}, REMAINDER {n})
-  WITH (fillfactor = 85)
+CREATE TABLE bare_{name}_{n} PARTITION OF bare_{name}
+  FOR VALUES WITH (MODULUS {all}, REMAINDER {n}) WITH (fillfactor = {fill})
+"""
+_OWN: Final = """
+INSERT INTO bare_live_token (app_id, installation_id, token_hash, environment)
+SELECT $1, installation_id, sha256(token), 1
+  FROM unnest($2::uuid[], $3::bytea[]) AS new (installation_id, token)
+ON CONFLICT (app_id, token_hash, environment) DO UPDATE
+   SET installation_id = excluded.installation_id
+"""
+_RECORD: Final = """
+INSERT INTO bare_consent_event (
+         app_id, installation_id, purpose, state, source, prompt_strategy, policy_version, actor,
+         changed_at)
+SELECT $1, new.*, $2
+  FROM unnest($3::uuid[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::text[],
+              $9::text[]) AS new
+"""
+_TELL: Final = """
+INSERT INTO bare_change (app_id, happened_at, installation_id, kind, platform, value, detail)
+SELECT $1, $2, new.*
+  FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[]) AS new
 """
 _UPSERT: Final = """
-INSERT INTO bare (
+INSERT INTO bare_installation (
          app_id, installation_id, platform, provider, environment, token_state, token_key_id,
          permission, registered_at, token_changed_at, observed_at, created_at, last_seen_at,
          token_hash, token_sealed, user_id, language, country, time_zone, app_version, os_version,
@@ -54,26 +83,37 @@ ON CONFLICT (app_id, installation_id) DO UPDATE
 """
 
 
-class BareTable:
-    """A table with the columns, partitions and indexes of `installation`, and nothing beside it."""
+class Columns(NamedTuple):
+    """A page as columns, by table."""
+
+    installations: list[list[Any]]
+    owned: list[list[Any]]
+    consents: list[tuple[Any, ...]]
+    changes: list[tuple[Any, ...]]
+
+
+class BareTables:
+    """Tables with the columns, partitions and indexes of the registry's."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._connection = connection
 
     @classmethod
     async def made(cls, connection: "asyncpg.Connection[asyncpg.Record]") -> Self:
-        """Make it, beside `installation`."""
-        await connection.execute(_TABLE)
-        for number in range(PARTITIONS):
-            await connection.execute(_PARTITION.format(n=number, all=PARTITIONS))
+        """Make them, beside the registry's."""
+        for name, key, fill in _TABLES:
+            await connection.execute(_TABLE.format(name=name, key=key))
+            for n in range(PARTITIONS):
+                partition = _PARTITION.format(name=name, n=n, all=PARTITIONS, fill=fill)
+                await connection.execute(partition)
         return cls(connection)
 
     @staticmethod
-    def columns(page: Sequence[Registration]) -> list[list[Any]]:
+    def columns(page: Sequence[Registration]) -> Columns:
         """A page as columns: what the benchmark does not measure."""
-        rows = [registration_of(row) for row in page]
+        rows = [registration_of((row, None)) for row in page]
         facts = [row.facts for row in rows]
-        return [
+        installations: list[list[Any]] = [
             [row.installation_id for row in rows],
             [row.platform for row in rows],
             [row.provider for row in rows],
@@ -96,10 +136,32 @@ class BareTable:
             [_purposes(row, ConsentState.GRANTED) for row in rows],
             [_purposes(row, ConsentState.DENIED) for row in rows],
         ]
+        consents = [(row.installation_id, *change) for row in rows for change in row.consents]
+        changes = [(row.installation_id, 1, row.platform, 0, "") for row in rows]
+        changes += (
+            (row.installation_id, 8, row.platform, change.state, change.purpose)
+            for row in rows
+            for change in row.consents
+        )
+        return Columns(
+            installations,
+            [installations[0], installations[5]],
+            list(zip(*consents, strict=True)),
+            list(zip(*changes, strict=True)),
+        )
 
-    async def upsert(self, app_id: str, page: Sequence[Sequence[Any]]) -> None:
-        """Write a page: one statement, which is one transaction."""
-        await self._connection.execute(_UPSERT, app_id, datetime.now(UTC), *page)
+    async def upsert(self, app_id: str, page: Columns) -> None:
+        """Write the installations of a page: one statement, which is one transaction."""
+        await self._connection.execute(_UPSERT, app_id, datetime.now(UTC), *page.installations)
+
+    async def upsert_all(self, app_id: str, page: Columns) -> None:
+        """Write the rows of all four tables in one transaction, as many as the registry writes."""
+        now = datetime.now(UTC)
+        async with self._connection.transaction():
+            await self.upsert(app_id, page)
+            await self._connection.execute(_OWN, app_id, *page.owned)
+            await self._connection.execute(_RECORD, app_id, now, *page.consents)
+            await self._connection.execute(_TELL, app_id, now, *page.changes)
 
 
 def _purposes(row: Any, state: ConsentState) -> str:

@@ -2,23 +2,30 @@
 
 import asyncio
 import statistics
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 Request = TypeVar("Request")
+Contra = TypeVar("Contra", contravariant=True)
 CONCURRENCY: Final = 256
+DEADLINE: Final = 30.0
+"""Of each call, in seconds: no caller in production is without one."""
 
 
-async def closed_loop(
-    call: Callable[[Request], Awaitable[object]], requests: Sequence[Request]
-) -> None:
+class Call(Protocol[Contra]):
+    """A unary call of a stub."""
+
+    def __call__(self, request: Contra, /, *, timeout: float) -> Awaitable[object]: ...
+
+
+async def closed_loop(call: Call[Request], requests: Sequence[Request]) -> None:
     """Make all calls, CONCURRENCY at a time, each as soon as one before it has its answer."""
     left = iter(requests)
 
     async def caller(own: Iterator[Request]) -> None:
         for request in own:
-            await call(request)
+            await call(request, timeout=DEADLINE)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CONCURRENCY):
@@ -26,7 +33,7 @@ async def closed_loop(
 
 
 async def open_loop(
-    call: Callable[[Request], Awaitable[object]], requests: Sequence[Request], *, per_second: float
+    call: Call[Request], requests: Sequence[Request], *, per_second: float
 ) -> list[float]:
     """Begin calls at a steady pace, whatever the answers do. Gives the seconds that each took,
     from when it was planned to begin.
@@ -35,7 +42,7 @@ async def open_loop(
     begin = perf_counter()
 
     async def timed(request: Request, planned: float) -> None:
-        await call(request)
+        await call(request, timeout=DEADLINE)
         taken.append(perf_counter() - planned)
 
     async with asyncio.TaskGroup() as group:

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from nuncio_runtime.migrate import migrate
 from nuncio_runtime.postgres import open_pool
 from tests.integration.dispatcher.replica import Replica, totals
 from tests.integration.dispatcher.scripted import ScriptedLanes, ScriptedTargeting
+from tests.support.folders import reachable_folder
 
 # Making a cluster takes a second, and more on a busy machine.
 pytestmark = pytest.mark.timeout(60)
@@ -26,13 +25,9 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """The folder of a server of its own; the server's user can reach it, unlike pytest's."""
-    parent = Path(tempfile.mkdtemp(prefix="nuncio-"))
-    parent.chmod(0o711)
-    try:
+    """The folder of a server of its own."""
+    with reachable_folder() as parent:
         yield parent / "postgres"
-    finally:
-        shutil.rmtree(parent)
 
 
 async def test_answers_that_came_while_the_storage_was_dead_are_not_lost(folder: Path) -> None:

@@ -3,9 +3,7 @@
 import asyncio
 import itertools
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from nuncio_runtime.errors import Kind
 from nuncio_runtime.migrate import migrate
 from nuncio_runtime.postgres import open_pool
 from tests.integration.registry.running import Registry, running_registry
+from tests.support.folders import reachable_folder
 from tests.unit.registry.builders import APP, hex_token, key
 
 CLIENTS = 32
@@ -29,13 +28,9 @@ ENOUGH = 200  # Acknowledged before the server is killed, and again after it is 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One that the server's user can reach, unlike pytest's own."""
-    parent = Path(tempfile.mkdtemp(prefix="nuncio-"))
-    parent.chmod(0o711)
-    try:
-        yield parent
-    finally:
-        shutil.rmtree(parent)
+    """For a server of the test's own, and for the registry's keys."""
+    with reachable_folder() as found:
+        yield found
 
 
 class Load:

@@ -248,16 +248,18 @@ async def test_what_is_wrong_with_the_settings_ends_the_whole_and_is_told_once(
 
 
 async def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
-    async with (
-        running_workers(tmp_path) as service,
-        fresh_database("nuncio_registry", "registry") as database,
-    ):
-        with pytest.raises(ServiceNotStarted, match="cannot listen there"):
+    """Also when who has it would share it, as the workers of another registry do."""
+    async with fresh_database("nuncio_registry", "registry") as database:
+        with (
+            socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken,
+            pytest.raises(ServiceNotStarted, match="cannot listen there"),
+        ):
             async with service_process(
                 "registry",
                 database=database,
                 KEYS__FOLDER=str(tmp_path),
-                SERVER__LISTEN=service.target,
+                KEYS__CREATE="true",
+                SERVER__LISTEN=f"127.0.0.1:{taken.getsockname()[1]}",
                 SERVER__WORKERS=str(WORKERS),
             ):
                 pass

@@ -1,8 +1,6 @@
 """One simulator for all tests here; each test finds new books and no faults."""
 
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,19 +9,15 @@ import pytest
 
 from nuncio_simulator.client import AdminClient
 from nuncio_simulator.process import Simulator, read_description
+from tests.support.processes import serving_simulator
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where a simulator serves from."""
     folder = tmp_path_factory.mktemp("simulator")
-    command = [sys.executable, "-m", "nuncio_simulator", "serve", "--folder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert b'"ready"' in process.stdout.readline()
+    with serving_simulator(folder):
         yield folder
-        process.terminate()
-        assert process.wait(timeout=5) == 0
 
 
 @pytest.fixture

@@ -98,17 +98,17 @@ async def test_the_feed_tells_of_every_entry_and_of_no_repetition(
 
 async def test_a_registration_tells_first_of_itself_and_then_of_consent(pool: Pool) -> None:
     agreed = (ConsentChange("tips", DENIED), ConsentChange("news", GRANTED))
-    rows = [registration(number, consents=agreed) for number in (2, 1)]
+    rows = [registration(number, consents=agreed) for number in (1, 2)]
     await register(pool, rows)
     await register(pool, rows)  # as every start of the app does
     events = [event for event in await feed(pool) if event[1] != ChangeKind.PERMISSION_CHANGED]
     assert events == [
-        (2, ChangeKind.REGISTERED, 0, ""),
         (1, ChangeKind.REGISTERED, 0, ""),
-        said(2, "tips", DENIED),
-        said(2, "news", GRANTED),
+        (2, ChangeKind.REGISTERED, 0, ""),
         said(1, "tips", DENIED),
         said(1, "news", GRANTED),
+        said(2, "tips", DENIED),
+        said(2, "news", GRANTED),
     ]
 
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from nuncio_registry.domain.keys import FIRST_KEY
 from nuncio_registry.domain.limits import (
     MAX_ATTRIBUTE_BYTES,
     TOO_LARGE_ATTRIBUTES,
@@ -31,6 +30,7 @@ from nuncio_registry.storage.installations import PostgresInstallations
 from nuncio_registry.storage.registration import PostgresRegistrations
 from nuncio_runtime.errors import InvalidField
 from tests.storage.registry.registering import register
+from tests.storage.registry.surveying import listed, those
 from tests.unit.registry.builders import APP, NOW, hex_token, key, registration
 
 LATER = NOW + timedelta(hours=1)
@@ -62,14 +62,12 @@ async def permission_events(pool: Pool) -> list[tuple[int, int, int]]:
     return [(row[0].int, row[1], row[2]) for row in found]
 
 
-async def test_predicates_find_whom_the_newer_fields_describe(
-    pool: Pool, installations: PostgresInstallations
-) -> None:
+async def test_predicates_find_whom_the_newer_fields_describe(pool: Pool) -> None:
     token = hex_token()
     await register(pool, [*PEOPLE[:2], registration(3, token, facts=Facts())])
     await register(pool, [registration(4, token, facts=Facts())])  # 3 is REPLACED
     for predicate, expected in MATCHES:
-        found = await installations.page(APP, predicate=predicate, first=FIRST_KEY, limit=10)
+        found = await listed(pool, those(predicate))
         assert {row.installation_id.int for row in found} - {4} == expected, predicate
 
 

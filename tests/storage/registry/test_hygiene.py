@@ -14,8 +14,6 @@ from nuncio_registry.domain.hygiene import (
     LOOKED_AT,
     REST_SECONDS,
     Hygiene,
-    HygieneCounts,
-    Preview,
     Rhythm,
     cutoffs_of,
 )
@@ -30,6 +28,7 @@ from nuncio_registry.domain.model import (
     TokenState,
 )
 from nuncio_registry.domain.ports.hygiene import Fate, Removed
+from nuncio_registry.domain.preview import HygieneCounts, Preview
 from nuncio_registry.domain.register import Register
 from nuncio_registry.metrics import PrometheusMeter
 from nuncio_registry.storage.apps import PostgresApps
@@ -97,6 +96,7 @@ def hygiene_of(pool: Pool, clock: ManualClock, *, batch: int = 100) -> Hygiene:
         clock=clock,
         rhythm=Rhythm(
             every=timedelta(hours=1),
+            grace=timedelta(0),
             batch=batch,
             pause=timedelta(0),
             changes_kept=7 * DAY,

@@ -21,8 +21,8 @@ from nuncio_registry.domain.ports.selection import Selection
 from nuncio_registry.domain.predicate import Comparison, Field, Operator
 from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.installations import PostgresInstallations
-from nuncio_registry.storage.selection import PostgresSelections
 from tests.storage.registry.registering import register
+from tests.storage.registry.surveying import counted
 from tests.unit.registry.builders import APP, NOW, hex_token, key, registration
 
 STALE_BEFORE = NOW - timedelta(days=30)
@@ -136,7 +136,7 @@ async def test_reachability_counts_by_user_channel_and_reason(
 
 
 async def test_reachability_follows_the_rule_of_selection(
-    pool: Pool, installations: PostgresInstallations, selections: PostgresSelections
+    pool: Pool, installations: PostgresInstallations
 ) -> None:
     taken = hex_token()
     rows = [
@@ -158,7 +158,7 @@ async def test_reachability_follows_the_rule_of_selection(
     adas = Comparison(Field.USER_ID, Operator.IN, ("ada",))
     for purpose in ("", "news", "tips"):
         selection = Selection(APP, adas, purpose, STALE_BEFORE, FIRST_KEY, LAST_KEY)
-        counts = await selections.count(selection)
+        counts = await counted(pool, selection)
         found = await installations.reachability(
             APP, ["ada"], purpose=purpose, stale_before=STALE_BEFORE
         )

@@ -38,6 +38,7 @@ from nuncio_registry.storage.selection import PostgresSelections
 from nuncio_runtime.errors import InvalidField
 from nuncio_runtime.postgres import parse_queries
 from tests.storage.registry.registering import register
+from tests.storage.registry.surveying import counted, listed, those
 from tests.unit.registry.builders import APP, NOW, app, hex_token, key, key_ring, registration
 from tests.unit.registry.test_queries import FILES
 
@@ -134,7 +135,7 @@ async def test_a_page_of_rows_counts_both_sorts(pool: Pool, selections: Postgres
     assert page.cursor == key(5)
     assert page.suppressed == {Suppression.NO_CONSENT: 2}
     assert (await selections.scan(selection(first=key(8)), limit=4, keys=100)).is_empty
-    counts = await selections.count(selection(last=key(6)))
+    counts = await counted(pool, selection(last=key(6)))
     assert counts.reachable == {Platform.IOS: 3}
     assert counts.suppressed == {Suppression.NO_CONSENT: 3}
 
@@ -261,16 +262,14 @@ MATCHES: list[tuple[Predicate, set[int]]] = [
 ]
 
 
-async def test_predicates_find_whom_they_describe(
-    pool: Pool, installations: PostgresInstallations
-) -> None:
+async def test_predicates_find_whom_they_describe(pool: Pool) -> None:
     await register(pool, PEOPLE)
     for predicate, expected in MATCHES:
-        found = await installations.page(APP, predicate=predicate, first=FIRST_KEY, limit=10)
+        found = await listed(pool, those(predicate))
         assert {row.installation_id.int for row in found} == expected, predicate
 
 
-async def test_other_apps_are_never_found(pool: Pool, installations: PostgresInstallations) -> None:
+async def test_other_apps_are_never_found(pool: Pool) -> None:
     await register(pool, PEOPLE)
     everyone = NoneOf(AnyOf((compare(Field.COUNTRY, IN, "XX"),)))
-    assert await installations.page("other", predicate=everyone, first=FIRST_KEY, limit=10) == []
+    assert await listed(pool, those(everyone, app_id="other")) == []

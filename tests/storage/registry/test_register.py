@@ -17,6 +17,7 @@ from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.installations import PostgresInstallations
 from nuncio_runtime.postgres import StorageUnavailable
 from tests.storage.registry.registering import register
+from tests.storage.registry.surveying import listed, those
 from tests.unit.registry.builders import APP, NOW, hex_token, key, key_ring, registration
 
 CREATED, REFRESHED, ROTATED, REASSIGNED, STALE = RegistrationOutcome
@@ -49,13 +50,11 @@ async def test_a_rotated_token_has_changed(
     assert stored.token_changed_at == LATER
 
 
-async def test_a_replaced_owner_keeps_its_user_and_loses_its_token(
-    pool: Pool, installations: PostgresInstallations
-) -> None:
+async def test_a_replaced_owner_keeps_its_user_and_loses_its_token(pool: Pool) -> None:
     token = hex_token()
     await register(pool, [registration(1, token, user_id="ada")])
     assert await register(pool, [registration(2, token)], now=LATER) == [REASSIGNED]
-    one, two = await installations.page(APP, predicate=None, first=key(0), limit=10)
+    one, two = await listed(pool, those())
     assert (one.token_state, one.user_id) == (TokenState.REPLACED, "ada")
     assert (two.token_state, two.user_id) == (TokenState.ACTIVE, "")
 

@@ -11,6 +11,7 @@ from nuncio_registry.domain.model import Facts, Registration, RegistrationOutcom
 from nuncio_registry.domain.ports.registration import Registered
 from nuncio_registry.domain.register import Register
 from nuncio_registry.domain.register_one import RegisterOne, WriteTogether
+from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.registration import PostgresRegistrations
@@ -30,15 +31,15 @@ def as_it_is(row: Registration) -> Registration:
 async def register_at_once(pool: Pool, *rows: Registration) -> list[Registered | BaseException]:
     """Register rows of as many callers at the same time: they make one page."""
     clock = ManualClock(NOW)
-    register = Register(
-        PostgresRegistrations(pool),
-        Apps(PostgresApps(pool), clock),
-        keys=key_ring(),
-        guard=EndpointGuard(hosts=()),
-        clock=clock,
-    )
-    async with Coalescer(WriteTogether(register), clock) as together:
-        one = RegisterOne(register, together)
+    registrations, apps = PostgresRegistrations(pool), Apps(PostgresApps(pool), clock)
+    keys, guard = key_ring(), EndpointGuard(hosts=())
+    register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
+    repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
+    async with (
+        Coalescer(WriteTogether(register), clock) as together,
+        Coalescer(repeats.page, clock) as repeating,
+    ):
+        one = RegisterOne(register, together, repeating)
         return await asyncio.gather(
             *(one(APP, row, as_it_is) for row in rows), return_exceptions=True
         )

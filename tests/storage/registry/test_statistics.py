@@ -9,6 +9,7 @@ import pytest
 from nuncio_registry.domain.model import ChangeKind, ConsentChange, ConsentState, Facts
 from nuncio_registry.domain.ports.statistics import Answers, Flow, OptIns, Prompts, Stock
 from nuncio_registry.domain.statistics import RollUp
+from nuncio_registry.metrics import PrometheusMeter
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.statistics import PostgresStatistics, PostgresStockScans, Q
@@ -234,7 +235,8 @@ async def test_what_is_wrong_with_one_app_leaves_the_counts_of_others(
     await store.create(app("another"))
     await pool.execute("ALTER TABLE bookmark ADD CONSTRAINT broken CHECK (app_id <> 'another')")
     await plain(pool, 1)
-    roll_up = RollUp(statistics, store, ManualClock(NOW), every=timedelta(seconds=5))
+    every, gauge = timedelta(seconds=5), PrometheusMeter()
+    roll_up = RollUp(statistics, store, ManualClock(NOW), every=every, gauge=gauge)
     assert await roll_up.count() is False
     assert await statistics.flows(APP, since=TODAY) == [Flow(TODAY, REGISTERED, 0, 1)]
     await pool.execute("ALTER TABLE bookmark DROP CONSTRAINT broken")

@@ -16,6 +16,7 @@ from nuncio_registry.domain.predicate import AllOf, Comparison, Field, Operator,
 from nuncio_registry.domain.select import Select, TargetPage
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.looking import Q as LOOKING
 from nuncio_registry.storage.predicate import indexed, where, where_indexed
 from nuncio_registry.storage.selection import PostgresSelections, Q, open_walks
 from nuncio_runtime.clock import ManualClock
@@ -162,7 +163,7 @@ async def test_every_road_takes_its_own_index(database: Database) -> None:
     part = (APP, FIRST_KEY, LAST_KEY)
     scan = where(Q.scan_targets, NEWS, (*part, "", NOW, 10, 20))
     among = where(Q.targets_among, NEWS, (APP, [key(1)], "", NOW))
-    users = (Q.find_by_users, *part, 10, ["anna"])
+    users = (LOOKING.find_by_users, *part, 10, ["anna"])
     for query, index in ((scan, "pkey"), (among, "pkey"), (users, "user_id_idx")):
         found = await plan(database.walks, query)
         assert "Seq Scan" not in found
@@ -171,7 +172,7 @@ async def test_every_road_takes_its_own_index(database: Database) -> None:
     assert "Sort  " not in await plan(database.walks, scan)
     some = indexed(NEWS)
     assert some is not None
-    sets = where_indexed(Q.find_by_sets, NEWS, some, (*part, 10))
+    sets = where_indexed(LOOKING.find_by_sets, NEWS, some, (*part, 10))
     found = await plan(database.pool, sets, settings="SET enable_seqscan = off")
     assert "Bitmap Index Scan on installation_0_topics_tags_attributes_idx" in found
 

@@ -5,10 +5,9 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -17,6 +16,7 @@ import pytest
 from nuncio_runtime.embedded_postgres import EmbeddedPostgres, embedded_postgres
 from nuncio_runtime.embedded_programs import EmbeddedPostgresError
 from nuncio_runtime.locks import locked, try_lock
+from tests.support.folders import reachable_folder
 
 # Making a cluster takes a second, and more on a busy machine.
 pytestmark = pytest.mark.timeout(60)
@@ -43,17 +43,6 @@ def closed_folder(unused_folder: Path) -> Path:
     """A folder where the server's user, which is another one when we are root, can do nothing."""
     unused_folder.mkdir(mode=0o700 if os.geteuid() == 0 else 0o500)
     return unused_folder
-
-
-@contextmanager
-def reachable_folder() -> Iterator[Path]:
-    """A folder that the server's user can reach, unlike pytest's own."""
-    parent = Path(tempfile.mkdtemp(prefix="nuncio-"))
-    parent.chmod(0o711)
-    try:
-        yield parent
-    finally:
-        shutil.rmtree(parent)
 
 
 async def ask(dsn: str, statement: str) -> object:

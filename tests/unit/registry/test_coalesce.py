@@ -1,6 +1,8 @@
 """Rows of concurrent callers leave as pages: soon, in order, and none at the cost of another."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -35,9 +37,12 @@ class Pages:
 
 
 class Scene:
-    """A coalescer with its clock and its pages, and callers as tasks."""
+    """A coalescer with its clock and its pages, and callers as tasks.
 
-    def __init__(self, **limits: int) -> None:
+    No page is a crowd unless the test says so.
+    """
+
+    def __init__(self, *, crowd: int = 100, **limits: int) -> None:
         self.clock = ManualClock()
         self.pages = Pages()
         self.waits: list[float] = []
@@ -46,6 +51,7 @@ class Scene:
             self.clock,
             longest_wait=WAIT,
             waited=self.waits.append,
+            crowd=crowd,
             **limits,
         )
 
@@ -74,6 +80,16 @@ async def scene() -> AsyncIterator[Scene]:
     """At most two pages of three rows at once, and four rows that wait."""
     scene = Scene(largest_page=3, pages_at_once=2, most_waiting=4)
     async with scene.coalescer:
+        yield scene
+
+
+@pytest.fixture
+async def crowded() -> AsyncIterator[Scene]:
+    """At most two pages of four rows at once, where a page of two was just written: a crowd."""
+    scene = Scene(largest_page=4, pages_at_once=2, crowd=2)
+    async with scene.coalescer:
+        await scene.call(1, 2)
+        await scene.finish(0)
         yield scene
 
 
@@ -226,6 +242,188 @@ async def test_a_caller_does_not_wait_for_ever_for_a_writer_that_was_cancelled()
         await served()
     await scene.settle()
     assert [caller.cancelled() for caller in callers] == [True, True]
+
+
+async def test_after_a_crowd_a_row_waits_for_others_though_nothing_is_under_way(
+    crowded: Scene,
+) -> None:
+    await crowded.advance(0.001)
+    first = await crowded.call(3)
+    await crowded.advance(WAIT - 0.001)
+    second = await crowded.call(4)
+    assert len(crowded.pages.begun) == 1
+    await crowded.advance(0.001)
+    assert crowded.pages.begun[1:] == [("app", [3, 4])]
+    assert crowded.waits == pytest.approx([0, WAIT])
+    await crowded.finish(1)
+    assert [caller.result() for caller in first + second] == [6, 8]
+
+
+async def test_after_fewer_rows_than_a_crowd_a_row_leaves_at_once(crowded: Scene) -> None:
+    await crowded.call(3)
+    await crowded.advance(WAIT)
+    await crowded.finish(1)
+    await crowded.call(4)
+    assert crowded.pages.begun[1:] == [("app", [3]), ("app", [4])]
+    await crowded.finish(2)
+
+
+async def test_a_full_page_of_a_crowd_does_not_wait(crowded: Scene) -> None:
+    await crowded.call(3, 4, 5)
+    assert len(crowded.pages.begun) == 1
+    await crowded.call(6)
+    assert crowded.pages.begun[1:] == [("app", [3, 4, 5, 6])]
+    # The next one is full before the last is written.
+    await crowded.call(7, 8, 9, 10, 11)
+    assert crowded.pages.begun[2:] == [("app", [7, 8, 9, 10])]
+    await crowded.finish(1)
+    await crowded.advance(WAIT)
+    assert crowded.pages.begun[3:] == [("app", [11])]
+    await crowded.finish(2)
+    await crowded.finish(3)
+
+
+async def test_what_waits_in_a_crowd_waits_on_when_a_page_is_written(crowded: Scene) -> None:
+    """Each page takes what has come within 5 ms, whenever the page before is done."""
+    await crowded.call(3, 4, 5, 6)
+    await crowded.advance(0.001)
+    await crowded.call(7)
+    await crowded.finish(1)
+    await crowded.advance(WAIT - 0.001)
+    assert len(crowded.pages.begun) == 2
+    await crowded.advance(0.001)
+    assert crowded.pages.begun[2:] == [("app", [7])]
+    await crowded.finish(2)
+
+
+async def test_a_crowd_is_forgotten_when_nobody_comes_for_5_ms(crowded: Scene) -> None:
+    await crowded.advance(WAIT)
+    await crowded.call(3)
+    assert crowded.pages.begun[1:] == [("app", [3])]
+    assert crowded.waits == [0, 0]
+    await crowded.finish(1)
+
+
+async def test_a_crowd_is_remembered_for_5_ms(crowded: Scene) -> None:
+    await crowded.advance(WAIT - 0.001)
+    await crowded.call(3)
+    assert repr(crowded.coalescer) == "Coalescer(waiting=1, pages=0)"
+    await crowded.advance(WAIT)
+    assert repr(crowded.coalescer) == "Coalescer(waiting=0, pages=1)"
+    await crowded.finish(1)
+
+
+async def test_nothing_is_kept_of_a_key_whose_crowd_is_forgotten() -> None:
+    class Key(str):
+        """A text of which one can tell whether somebody still has it."""
+
+        __slots__ = ("__weakref__",)
+
+    scene = Scene(crowd=2)
+    key = Key("app")
+    kept = weakref.ref(key)
+    async with scene.coalescer:
+        await scene.call(1, 2, key=key)
+        await scene.finish(0)
+        scene.pages.begun.clear()
+        del key
+        gc.collect()
+        assert kept() is not None
+        await scene.advance(WAIT)
+        gc.collect()
+        assert kept() is None
+
+
+async def test_a_crowd_of_one_key_holds_up_no_other(crowded: Scene) -> None:
+    await crowded.call(3)
+    await crowded.call(4, key="other")
+    assert crowded.pages.begun[1:] == [("other", [4])]
+    await crowded.finish(1)
+    await crowded.advance(WAIT)
+    await crowded.finish(2)
+
+
+async def test_a_stuck_page_of_a_crowd_holds_up_nobody_for_longer_than_5_ms(
+    crowded: Scene,
+) -> None:
+    stuck = await crowded.call(3, 4, 5, 6)
+    for number in range(3):
+        (caller,) = await crowded.call(number)
+        await crowded.advance(WAIT)
+        assert crowded.pages.begun[-1] == ("app", [number])
+        await crowded.finish(2 + number)
+        assert caller.done()
+    assert max(crowded.waits) == pytest.approx(WAIT)
+    assert not any(caller.done() for caller in stuck)
+    await crowded.finish(1)
+
+
+async def test_when_all_pages_of_a_crowd_are_stuck_the_first_that_ends_takes_what_waits(
+    crowded: Scene,
+) -> None:
+    await crowded.call(3, 4, 5, 6)
+    await crowded.call(7, 8, 9, 10)
+    await crowded.call(11)
+    await crowded.advance(2 * WAIT)
+    assert len(crowded.pages.begun) == 3
+    await crowded.finish(2)
+    assert crowded.pages.begun[3:] == [("app", [11])]
+    await crowded.finish(1)
+    await crowded.finish(3)
+
+
+async def test_a_cancelled_caller_takes_back_what_waits_in_a_crowd(crowded: Scene) -> None:
+    gone, stays = await crowded.call(3, 4)
+    gone.cancel()
+    await crowded.advance(WAIT)
+    assert crowded.pages.begun[1:] == [("app", [4])]
+    await crowded.finish(1)
+    assert stays.result() == 8
+
+
+async def test_a_crowd_whose_callers_have_all_gone_writes_nothing(crowded: Scene) -> None:
+    for caller in await crowded.call(3, 4):
+        caller.cancel()
+    await crowded.advance(WAIT)
+    assert len(crowded.pages.begun) == 1
+    assert repr(crowded.coalescer) == "Coalescer(waiting=0, pages=0)"
+
+
+async def test_leaving_writes_what_waits_in_a_crowd() -> None:
+    scene = Scene(crowd=2)
+    async with asyncio.TaskGroup() as group:
+        async with scene.coalescer:
+            await scene.call(1, 2)
+            await scene.finish(0)
+            (caller,) = await scene.call(3)
+            assert not scene.pages.begun[1:]
+
+            async def write_the_rest() -> None:
+                await scene.settle()
+                await scene.finish(1)
+
+            group.create_task(write_the_rest())
+        assert caller.done()
+    assert scene.pages.begun[1:] == [("app", [3])]
+    assert caller.result() == 6
+
+
+async def test_leaving_writes_what_waits_behind_a_page_of_a_crowd() -> None:
+    """Without waiting for a clock that may not go on."""
+    scene = Scene(crowd=2, pages_at_once=1)
+    async with asyncio.TaskGroup() as group:
+        async with scene.coalescer:
+            await scene.call(1, 2)
+            callers = await scene.call(3, 4)
+
+            async def write_the_rest() -> None:
+                await scene.settle()
+                await scene.finish(0)
+                await scene.finish(1)
+
+            group.create_task(write_the_rest())
+        assert all(caller.done() for caller in callers)
+    assert scene.pages.begun[1:] == [("app", [3, 4])]
 
 
 def test_its_repr_tells_no_rows() -> None:

@@ -4,7 +4,11 @@ import re
 
 import pytest
 
-from nuncio_registry.domain.conjuncts import named_installations, named_users
+from nuncio_registry.domain.conjuncts import (
+    besides_installations,
+    named_installations,
+    named_users,
+)
 from nuncio_registry.domain.model import Version
 from nuncio_registry.domain.predicate import (
     AllOf,
@@ -15,6 +19,7 @@ from nuncio_registry.domain.predicate import (
     Operator,
     Predicate,
 )
+from nuncio_registry.storage.looking import Q as LOOKING
 from nuncio_registry.storage.predicate import PLACE, indexed, where
 from nuncio_registry.storage.selection import Q
 from tests.unit.registry.builders import key
@@ -52,6 +57,14 @@ def test_nobody_is_named_where_others_can_match(predicate: Predicate | None) -> 
     assert named_users(predicate) is None
 
 
+def test_who_is_named_is_asked_all_else() -> None:
+    assert besides_installations(ids(1, 2)) is None
+    assert besides_installations(AllOf((ids(1), AllOf((ids(2), TOPIC)), COUNTRY))) == AllOf(
+        (TOPIC, COUNTRY)
+    )
+    assert besides_installations(AllOf((ids(1), NoneOf(ids(2))))) == AllOf((NoneOf(ids(2)),))
+
+
 def test_a_user_that_is_only_present_names_nobody() -> None:
     assert named_users(Comparison(Field.USER_ID, Operator.PRESENT)) is None
 
@@ -80,12 +93,12 @@ def test_all_else_is_not(predicate: Predicate | None) -> None:
     assert indexed(predicate) is None
 
 
-@pytest.mark.parametrize("name", ["scan_targets", "targets_among", "find_by_sets"])
-def test_all_that_predicates_ask_for_passes_the_fences(name: str) -> None:
+@pytest.mark.parametrize("query", [Q.scan_targets, Q.targets_among, LOOKING.find_by_sets])
+def test_all_that_predicates_ask_for_passes_the_fences(query: str) -> None:
     (fenced,) = re.findall(
         r"\(\s*SELECT ((?:(?!SELECT).)*?)\s+FROM installation AS i\b(?! WHERE)[^()]*?"
         r"(?:LIMIT \$7|OFFSET 0)",
-        getattr(Q, name),
+        query,
         re.DOTALL,
     )
     passing = set(re.split(r",\s+", fenced))

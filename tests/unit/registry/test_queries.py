@@ -36,6 +36,7 @@ def test_predicates_have_one_place_in_the_queries_that_take_them() -> None:
     }
     taking = {name for name, count in counts.items() if count}
     assert taking == {
-        "installations", "scan_targets", "targets_among", "find_by_sets", "count_targets",
+        "installations", "installations_among", "scan_targets", "targets_among", "find_by_sets",
+        "count_targets", "count_among",
     }  # fmt: skip
     assert set(counts.values()) == {0, 1}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nuncio_registry.domain.decide import decide
 from nuncio_registry.domain.limits import TOO_MANY_ATTRIBUTES
 from nuncio_registry.domain.model import (
     Environment,
@@ -18,7 +19,6 @@ from nuncio_registry.domain.model import (
     Value,
 )
 from nuncio_registry.domain.ports.registration import Known, Plan, Registered, Round
-from nuncio_registry.domain.register import decide
 from tests.unit.registry.builders import NOW, key, key_ring, registration
 
 KEYS = key_ring()

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from nuncio_registry.domain.decide import decide
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.language import is_language
 from nuncio_registry.domain.limits import (
@@ -14,7 +15,6 @@ from nuncio_registry.domain.limits import (
 )
 from nuncio_registry.domain.model import Facts, TokenState, Touch, Value, Version
 from nuncio_registry.domain.ports.registration import Known
-from nuncio_registry.domain.register import decide
 from nuncio_registry.domain.rules import check_facts, check_registration, check_touches
 from nuncio_runtime.errors import FieldViolation, InvalidField
 from tests.unit.registry.builders import NOW, key, key_ring, registration

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
@@ -19,28 +19,33 @@ from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.erase import Erase
 from nuncio_registry.domain.export import Export
 from nuncio_registry.domain.feed import Watch
-from nuncio_registry.domain.hygiene import Hygiene, Preview, Rhythm
+from nuncio_registry.domain.hygiene import Hygiene, Rhythm
 from nuncio_registry.domain.identity import Identity
 from nuncio_registry.domain.installations import InstallationCare
 from nuncio_registry.domain.invalidate import Invalidate
 from nuncio_registry.domain.leader import Leader
+from nuncio_registry.domain.preview import Preview
 from nuncio_registry.domain.reachability import Reachability
 from nuncio_registry.domain.register import Register
 from nuncio_registry.domain.register_one import RegisterOne, WriteTogether
+from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.domain.restore import Restore
 from nuncio_registry.domain.sealing import KeyRing
 from nuncio_registry.domain.select import Select
 from nuncio_registry.domain.statistics import RollUp, Statistics
+from nuncio_registry.domain.survey import Survey
 from nuncio_registry.metrics import REGISTRATION_WAIT, PrometheusMeter
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.audit import PostgresAudit
-from nuncio_registry.storage.connection import Pool
+from nuncio_registry.storage.connection import Held, Pool, open_by_key
+from nuncio_registry.storage.counting import PostgresCountings
 from nuncio_registry.storage.feed import PostgresChangeFeed
 from nuncio_registry.storage.hygiene import PostgresHygiene, PostgresScans
 from nuncio_registry.storage.installations import PostgresInstallations
 from nuncio_registry.storage.key_files import KeyFolder, make_missing_keys
 from nuncio_registry.storage.leader import PostgresElection
 from nuncio_registry.storage.lifecycle import PostgresLifecycle
+from nuncio_registry.storage.listings import PostgresListings
 from nuncio_registry.storage.privacy import PostgresPersonalData
 from nuncio_registry.storage.registration import PostgresRegistrations
 from nuncio_registry.storage.selection import PostgresSelections, open_walks
@@ -48,6 +53,11 @@ from nuncio_registry.storage.statistics import PostgresStatistics, PostgresStock
 from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
 from nuncio_runtime.postgres import is_reachable, open_pool
 from nuncio_runtime.serve import Mount, serve
+
+# Seconds that a single registration waits at most for others: to be asked for a repeat, and, when
+# it is none, to be stored. 5 ms together.
+_FIRST_WAIT: Final = 0.003
+_SECOND_WAIT: Final = 0.002
 
 
 async def run(
@@ -66,7 +76,7 @@ async def run(
             rpc.add_RegistryServiceServicer_to_server,
             RegistryServicer(use),
             pb.DESCRIPTOR.services_by_name["RegistryService"],
-            per_row=frozenset({"RegisterTokens"}),
+            self_checked=frozenset({"RegisterToken", "RegisterTokens"}),
         )
         await serve(
             settings.server,
@@ -84,9 +94,12 @@ async def run(
 
 
 class _Pools(NamedTuple):
-    """Connections. walks: for pages of targets. scans: to the replica; without one, main."""
+    """Connections. by_key: for registrations. walks: for pages of targets. scans: to the replica;
+    without one, main.
+    """
 
     main: Pool
+    by_key: Pool
     walks: Pool
     scans: Pool
 
@@ -100,7 +113,8 @@ async def _open_pools(settings: Settings, stack: AsyncExitStack) -> _Pools:
         replica = settings.database.model_copy(update=told)
         scans = await stack.enter_async_context(open_pool(replica))
     walks = await stack.enter_async_context(open_walks(settings.database))
-    return _Pools(main, walks=walks, scans=scans)
+    by_key = await stack.enter_async_context(open_by_key(settings.database))
+    return _Pools(main, by_key=by_key, walks=walks, scans=scans)
 
 
 def _checks(pools: _Pools) -> dict[str, Callable[[], Awaitable[bool]]]:
@@ -116,24 +130,37 @@ async def _use_cases(
     guard = EndpointGuard(
         hosts=settings.web_push.allowed_hosts, origins=settings.web_push.allowed_origins
     )
-    registrations = PostgresRegistrations(pools.main)
+    by_key = await stack.enter_async_context(Held(pools.by_key))
+    registrations = PostgresRegistrations(pools.main, by_key=by_key)
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
+    repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
     together = await stack.enter_async_context(
-        Coalescer(WriteTogether(register), clock, waited=REGISTRATION_WAIT.observe)
+        Coalescer(
+            WriteTogether(register),
+            clock,
+            longest_wait=_SECOND_WAIT,
+            waited=REGISTRATION_WAIT.observe,
+        )
+    )
+    repeating = await stack.enter_async_context(
+        Coalescer(repeats.page, clock, longest_wait=_FIRST_WAIT, waited=REGISTRATION_WAIT.observe)
     )
     audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))
-    installations = PostgresInstallations(pools.main, scans=pools.scans)
-    selections = PostgresSelections(pools.main, walks=pools.walks, scans=pools.scans)
+    installations = PostgresInstallations(pools.main)
+    selections = PostgresSelections(pools.main, walks=pools.walks)
+    countings, listings = PostgresCountings(pools.scans), PostgresListings(pools.scans)
     lifecycle = PostgresLifecycle(pools.main)
     personal_data = PostgresPersonalData(pools.main)
     return UseCases(
         apps=apps,
         register=register,
-        register_one=RegisterOne(register, together),
+        register_one=RegisterOne(register, together, repeating),
+        repeats=repeats,
         care=InstallationCare(installations, apps, clock),
         identity=Identity(installations, apps, clock),
         reachability=Reachability(installations, apps, clock),
         select=Select(selections, apps, keys=keys, clock=clock),
+        survey=Survey(countings, listings, apps, clock),
         erase=Erase(personal_data, apps, keys=keys, clock=clock),
         export=Export(personal_data, apps, clock, max_bytes=settings.server.max_message_bytes),
         audit=audit,
@@ -164,6 +191,7 @@ def _leader(settings: Settings, pools: _Pools, clock: Clock) -> Leader:
         clock=clock,
         rhythm=Rhythm(
             every=settings.hygiene.every,
+            grace=settings.hygiene.grace,
             batch=settings.hygiene.batch,
             pause=settings.hygiene.pause,
             changes_kept=settings.feed.retention,
@@ -171,7 +199,7 @@ def _leader(settings: Settings, pools: _Pools, clock: Clock) -> Leader:
         ),
         meter=meter,
     )
-    roll_up = RollUp(statistics, apps, clock, every=settings.statistics.every)
+    roll_up = RollUp(statistics, apps, clock, every=settings.statistics.every, gauge=meter)
     return Leader(
         PostgresElection(settings.database, clock),
         [hygiene.keep_running, roll_up.keep_counting],

@@ -58,6 +58,9 @@ class HygieneSettings(Section):
     every: timedelta = Field(default=timedelta(hours=1), ge=timedelta(seconds=1))
     """How long after an app was looked through it is looked through again."""
 
+    grace: timedelta = Field(default=timedelta(minutes=10), ge=timedelta(0), le=timedelta(days=7))
+    """How long a process that becomes the leader only counts, before it changes anything."""
+
     batch: int = Field(default=1_000, ge=1, le=10_000)
     """How many rows one transaction changes or deletes."""
 

@@ -1,6 +1,6 @@
 """What the registry counts. Labels are names of the contract's closed enumerations."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -80,10 +80,21 @@ LEADER: Final = Gauge(
     "1 in the process that leads: the one that does hygiene and statistics.",
     registry=REGISTRY,
 )
+STATISTICS_BEHIND: Final = Gauge(
+    "registry_statistics_behind_seconds",
+    "How old the oldest event is that statistics have not counted; 0 in who does not lead.",
+    registry=REGISTRY,
+)
+FEED_HELD_BACK: Final = Gauge(
+    "registry_feed_held_back_seconds",
+    "How old the oldest event is that no watcher gets, because an older transaction of the "
+    "database server is open; 0 when there is none, and in who does not lead.",
+    registry=REGISTRY,
+)
 
 
 class PrometheusMeter:
-    """Keeps `Meter`, the domain's meter of hygiene."""
+    """Keeps `Meter`, the domain's meter of hygiene, and `Gauge`, that of statistics."""
 
     def removed(self, what: Removed, rows: int) -> None:
         HYGIENE_ROWS.labels(what.value).inc(rows)
@@ -91,6 +102,10 @@ class PrometheusMeter:
     def ran(self, *, seconds: float, at: datetime) -> None:
         HYGIENE_SECONDS.set(seconds)
         HYGIENE_SUCCESS.set(at.timestamp())
+
+    def behind(self, *, uncounted: timedelta, held_back: timedelta) -> None:
+        STATISTICS_BEHIND.set(uncounted.total_seconds())
+        FEED_HELD_BACK.set(held_back.total_seconds())
 
     def leads(self, leads: bool, /) -> None:
         LEADER.set(leads)

@@ -1,7 +1,5 @@
 """One simulator for all tests here, and lanes to it."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,20 +13,16 @@ from nuncio_runtime.clock import SYSTEM_CLOCK, ManualClock
 from nuncio_simulator.client import AdminClient
 from nuncio_simulator.process import Simulator, read_description
 from tests.integration.dispatcher.providers.sending import APP, write_credentials
+from tests.support.processes import serving_simulator
 
 
 @pytest.fixture(scope="session")
 def simulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where a simulator serves from; none of its tokens is dead, slow or throttled by itself."""
     folder = tmp_path_factory.mktemp("simulator")
-    command = [sys.executable, "-m", "nuncio_simulator", "serve", "--folder", str(folder)]
-    shares = ["--dead-share", "0", "--throttled-share", "0", "--slow-share", "0"]
-    with subprocess.Popen([*command, *shares], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert b'"ready"' in process.stdout.readline()
+    shares = ("--dead-share", "0", "--throttled-share", "0", "--slow-share", "0")
+    with serving_simulator(folder, *shares):
         yield folder
-        process.terminate()
-        assert process.wait(timeout=5) == 0
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from typing import Final
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api import convert
 from nuncio_registry.api.calls import Calls, Context
-from nuncio_runtime.paging import decode_page_token, encode_page_token, page_size
+from nuncio_registry.api.cursors import app_id_of, app_id_token
+from nuncio_runtime.paging import page_size
 
 _APPS: Final = b"apps"
 
@@ -27,13 +28,12 @@ class AppCalls(Calls):
         return pb.GetAppResponse(app=convert.app_from(await self._use.apps.get(request.app_id)))
 
     async def ListApps(self, request: pb.ListAppsRequest, context: Context) -> pb.ListAppsResponse:
-        after = decode_page_token(request.page_token, filter_digest=_APPS) or b""
+        after = app_id_of(request.page_token, _APPS)
         size = page_size(request.page_size)
-        apps = await self._use.apps.page(after=after.decode(), limit=size + 1)
+        apps = await self._use.apps.page(after=after, limit=size + 1)
         response = pb.ListAppsResponse(apps=map(convert.app_from, apps[:size]))
         if len(apps) > size:
-            last = apps[size - 1].app_id.encode()
-            response.next_page_token = encode_page_token(last, filter_digest=_APPS)
+            response.next_page_token = app_id_token(apps[size - 1].app_id, _APPS)
         return response
 
     async def UpdateApp(

@@ -24,15 +24,10 @@ from nuncio_registry.domain.model import (
     ConsentChange,
     ConsentState,
     DeadToken,
-    Environment,
     Facts,
     FactsChange,
     Installation,
     Permission,
-    Platform,
-    Provider,
-    PushToken,
-    Registration,
     Suppression,
 )
 from nuncio_registry.domain.predicate import (
@@ -45,44 +40,13 @@ from nuncio_registry.domain.predicate import (
     Predicate,
 )
 from nuncio_registry.domain.select import TargetPage
-from nuncio_registry.domain.tokens import plain_token, subscription_token
 from nuncio_runtime.errors import FieldViolation, InvalidField
 
 KEY_BYTES: Final = 16
 
 # By number: a look into a dictionary costs a fifth of a call of the enumeration.
-_PLATFORMS: Final = {platform.value: platform for platform in Platform}
-_ENVIRONMENTS: Final = {0: Environment.PRODUCTION, **{e.value: e for e in Environment}}
 _PERMISSIONS: Final = {0: None, **{permission.value: permission for permission in Permission}}
 _STATES: Final = {state.value: state for state in ConsentState}
-_NO_FACTS: Final = Facts()
-_PROVIDERS: Final = {"apns": Provider.APNS, "fcm": Provider.FCM, "web_push": Provider.WEB_PUSH}
-
-
-def registration_of(row: pb.Registration) -> Registration:
-    """A row of a page. Raises InvalidField for an impossible time."""
-    kind = row.token.WhichOneof("kind") or ""
-    return Registration(
-        UUID(row.installation_id),
-        _PLATFORMS[row.platform],
-        _PROVIDERS[kind],
-        _ENVIRONMENTS[row.environment],
-        _token_of(row.token, kind),
-        row.token.web_push.vapid_key_id if kind == "web_push" else "",
-        row.user_id or None,  # What may not be empty is empty when it is not set.
-        facts_of(row.facts) if row.HasField("facts") else _NO_FACTS,
-        consents_of(row.consents),
-        time_of(row.observed_at, "observed_at") if row.HasField("observed_at") else None,
-    )
-
-
-def _token_of(token: token_pb2.Token, kind: str) -> PushToken:
-    if kind == "web_push":
-        web_push = token.web_push
-        return subscription_token(
-            endpoint=web_push.endpoint, p256dh=web_push.p256dh, auth=web_push.auth
-        )
-    return plain_token(token.apns if kind == "apns" else token.fcm)
 
 
 def facts_of(facts: installation_pb2.InstallationFacts) -> Facts:

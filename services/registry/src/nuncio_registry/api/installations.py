@@ -1,6 +1,5 @@
 """The calls about single installations."""
 
-from typing import Final
 from uuid import UUID
 
 from nuncio.registry.v1 import installation_pb2, token_pb2
@@ -8,11 +7,10 @@ from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api import convert
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.convert import optional_predicate_of
+from nuncio_registry.api.cursors import key_of, key_token, number_of, number_token
 from nuncio_registry.api.values import time_of, timestamp_of
 from nuncio_registry.domain.model import ConsentEvent, Touch
-from nuncio_runtime.paging import decode_page_token, digest_of, encode_page_token, page_size
-
-_EVENT_ID_BYTES: Final = 8
+from nuncio_runtime.paging import digest_of, page_size
 
 
 class InstallationCalls(Calls):
@@ -51,18 +49,16 @@ class InstallationCalls(Calls):
     ) -> pb.ListConsentEventsResponse:
         installation_id = UUID(request.installation_id)
         digest = digest_of(b"consent events", request.app_id.encode(), installation_id.bytes)
-        cursor = decode_page_token(request.page_token, filter_digest=digest)
         size = page_size(request.page_size)
         found = await self._use.care.consent_events(
             request.app_id,
             installation_id,
-            before=None if cursor is None else int.from_bytes(cursor),
+            before=number_of(request.page_token, digest),
             limit=size + 1,
         )
         response = pb.ListConsentEventsResponse(events=map(_consent_event_from, found[:size]))
         if len(found) > size:
-            last = found[size - 1].event_id.to_bytes(_EVENT_ID_BYTES)
-            response.next_page_token = encode_page_token(last, filter_digest=digest)
+            response.next_page_token = number_token(found[size - 1].event_id, digest)
         return response
 
     async def GetInstallation(
@@ -76,20 +72,17 @@ class InstallationCalls(Calls):
     ) -> pb.ListInstallationsResponse:
         condition = request.predicate.SerializeToString(deterministic=True)
         digest = digest_of(b"installations", request.app_id.encode(), condition)
-        cursor = decode_page_token(request.page_token, filter_digest=digest)
-        size = page_size(request.page_size)
-        found = await self._use.care.page(
+        page = await self._use.survey.page(
             request.app_id,
             predicate=optional_predicate_of(request),
-            after=None if cursor is None else UUID(bytes=cursor),
-            limit=size + 1,
+            after=key_of(request.page_token, digest),
+            limit=page_size(request.page_size),
         )
         response = pb.ListInstallationsResponse(
-            installations=map(convert.installation_from, found[:size])
+            installations=map(convert.installation_from, page.installations)
         )
-        if len(found) > size:
-            last = found[size - 1].installation_id.bytes
-            response.next_page_token = encode_page_token(last, filter_digest=digest)
+        if page.next is not None:
+            response.next_page_token = key_token(page.next, digest)
         return response
 
 

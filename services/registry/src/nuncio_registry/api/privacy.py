@@ -1,23 +1,22 @@
 """The calls about erasure, export and audit."""
 
-import struct
-from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from nuncio.registry.v1 import privacy_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api.audited import caller, optional_subject_hash
 from nuncio_registry.api.calls import Calls, Context
+from nuncio_registry.api.cursors import (
+    audit_mark_of,
+    audit_token,
+    erasure_mark_of,
+    erasure_token,
+)
 from nuncio_registry.api.values import time_of, timestamp_of
 from nuncio_registry.domain.audit import BEGINNING, END
-from nuncio_registry.domain.ports.audit import AuditEvent, AuditFilter, AuditMark
+from nuncio_registry.domain.ports.audit import AuditEvent, AuditFilter
 from nuncio_registry.domain.ports.privacy import Erasure, ErasureMark
-from nuncio_runtime.paging import decode_page_token, digest_of, encode_page_token, page_size
-
-_ERASURE_MARK: Final = struct.Struct(">q16s")  # Microseconds since 1970, UUID.
-_AUDIT_MARK: Final = struct.Struct(">qq")  # Microseconds since 1970, number.
-_MICROSECOND: Final = timedelta(microseconds=1)
+from nuncio_runtime.paging import digest_of, page_size
 
 
 class PrivacyCalls(Calls):
@@ -44,21 +43,18 @@ class PrivacyCalls(Calls):
     ) -> pb.ListErasuresResponse:
         subject = optional_subject_hash(self._use, request)
         digest = digest_of(b"erasures", request.app_id.encode(), subject or b"")
-        cursor = decode_page_token(request.page_token, filter_digest=digest)
         size = page_size(request.page_size)
         found = await self._use.erase.page(
             request.app_id,
             subject_hash=subject,
-            before=None if cursor is None else _erasure_mark_of(cursor),
+            before=erasure_mark_of(request.page_token, digest),
             limit=size + 1,
         )
         response = pb.ListErasuresResponse(records=map(_record_from, found[:size]))
         if len(found) > size:
             last = found[size - 1]
-            mark = _ERASURE_MARK.pack(
-                (last.erased_at - BEGINNING) // _MICROSECOND, last.erasure_id.bytes
-            )
-            response.next_page_token = encode_page_token(mark, filter_digest=digest)
+            mark = ErasureMark(last.erased_at, last.erasure_id)
+            response.next_page_token = erasure_token(mark, digest)
         return response
 
     async def ExportUser(
@@ -72,18 +68,14 @@ class PrivacyCalls(Calls):
     ) -> pb.ListAuditEventsResponse:
         wanted = _filter_of(request)
         digest = digest_of(b"audit", *(str(part).encode() for part in wanted))
-        cursor = decode_page_token(request.page_token, filter_digest=digest)
         page = await self._use.audit.page(
             wanted,
-            before=None if cursor is None else _audit_mark_of(cursor),
+            before=audit_mark_of(request.page_token, digest),
             limit=page_size(request.page_size),
         )
         response = pb.ListAuditEventsResponse(events=map(_event_from, page.events))
         if page.next is not None:
-            mark = _AUDIT_MARK.pack(
-                (page.next.recorded_at - BEGINNING) // _MICROSECOND, page.next.event_id
-            )
-            response.next_page_token = encode_page_token(mark, filter_digest=digest)
+            response.next_page_token = audit_token(page.next, digest)
         return response
 
 
@@ -97,16 +89,6 @@ def _filter_of(request: pb.ListAuditEventsRequest) -> AuditFilter:
         start=time_of(request.start_time, "start_time") if has("start_time") else BEGINNING,
         end=time_of(request.end_time, "end_time") if has("end_time") else END,
     )
-
-
-def _erasure_mark_of(cursor: bytes) -> ErasureMark:
-    microseconds, erasure_id = _ERASURE_MARK.unpack(cursor)
-    return ErasureMark(BEGINNING + microseconds * _MICROSECOND, UUID(bytes=erasure_id))
-
-
-def _audit_mark_of(cursor: bytes) -> AuditMark:
-    microseconds, event_id = _AUDIT_MARK.unpack(cursor)
-    return AuditMark(BEGINNING + microseconds * _MICROSECOND, event_id)
 
 
 def _record_from(erasure: Erasure) -> privacy_pb2.ErasureRecord:

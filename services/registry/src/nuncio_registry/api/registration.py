@@ -2,19 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator
+from typing import Final
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import token_pb2
-from nuncio_registry.api import convert
+from nuncio_registry.api.bulk import Bulk, Page
 from nuncio_registry.api.calls import Calls, Context
-from nuncio_registry.api.rows import refused_rows, row_error_from
+from nuncio_registry.api.rows import registration_of, repeat_of
 from nuncio_registry.api.values import timestamp_of
-from nuncio_registry.domain.model import Registration, RegistrationOutcome
-from nuncio_registry.domain.register import Refusal
+from nuncio_registry.domain.model import RegistrationOutcome
 from nuncio_registry.metrics import REGISTRATIONS
-from nuncio_runtime.errors import FieldViolation
+from nuncio_runtime.interceptors.validation import check
+
+_REGISTERED: Final = {
+    0: REGISTRATIONS.labels("REFUSED"),
+    **{outcome.value: REGISTRATIONS.labels(outcome.name) for outcome in RegistrationOutcome},
+}
 
 
 class RegistrationCalls(Calls):
@@ -23,13 +27,19 @@ class RegistrationCalls(Calls):
     async def RegisterToken(
         self, request: pb.RegisterTokenRequest, context: Context
     ) -> pb.RegisterTokenResponse:
-        outcome, registered_at = await self._use.register_one(
-            request.app_id, request.registration, convert.registration_of
-        )
-        _count_registrations([outcome])
+        """Checked here: what only repeats what is stored was checked before."""
+        row = request.registration
+        repeat = self._use.repeats.read(row, repeat_of)
+        registered = await self._use.register_one.repeat(request.app_id, repeat)
+        if registered is None:
+            check(request)
+            registered = await self._use.register_one(
+                request.app_id, (row, repeat), registration_of
+            )
+        _REGISTERED[registered.outcome].inc()
         return pb.RegisterTokenResponse(
-            outcome=token_pb2.RegistrationOutcome.ValueType(outcome),
-            register_time=timestamp_of(registered_at),
+            outcome=token_pb2.RegistrationOutcome.ValueType(registered.outcome),
+            register_time=timestamp_of(registered.registered_at),
         )
 
     async def RegisterTokens(
@@ -38,53 +48,22 @@ class RegistrationCalls(Calls):
         """The next page is read and checked while the last one is written; never more than one,
         so that whoever sends faster than the database writes is held back.
         """
-        pages = aiter(request_iterator)
-        ahead = asyncio.create_task(self._read_page(pages))
+        bulk = Bulk(self._use.register, self._use.repeats)
+        requests = aiter(request_iterator)
+
+        async def read() -> Page | None:
+            request = await anext(requests, None)
+            return None if request is None else await bulk.read(request)
+
+        ahead = asyncio.create_task(read())
         try:
             while (page := await ahead) is not None:
-                ahead = asyncio.create_task(self._read_page(pages))
-                yield await self._register_page(page)
+                ahead = asyncio.create_task(read())
+                answer = await bulk.write(page)
+                for outcome, count in Counter(answer.outcomes).items():
+                    _REGISTERED[outcome].inc(count)
+                yield answer
         finally:
             ahead.cancel()
             # A bad page that nobody waits for any more is nobody's error.
             await asyncio.gather(ahead, return_exceptions=True)
-
-    async def _read_page(self, pages: AsyncIterator[pb.RegisterTokensRequest]) -> "_Page | None":
-        """The next page, None after the last. Raises InvalidField for a bad page."""
-        request = await anext(pages, None)
-        if request is None:
-            return None
-        refused = refused_rows(request)
-        rows = ((i, row) for i, row in enumerate(request.registrations) if i not in refused)
-        numbers, good, broken = self._use.register.sift(rows, convert.registration_of)
-        bad = [*refused.values(), *broken]
-        return _Page(request.app_id, len(request.registrations), numbers, good, bad)
-
-    async def _register_page(self, page: "_Page") -> pb.RegisterTokensResponse:
-        registered = await self._use.register.page(page.app_id, page.good)
-        outcomes = [token_pb2.REGISTRATION_OUTCOME_UNSPECIFIED] * page.size
-        bad = page.bad
-        for number, result in zip(page.numbers, registered, strict=True):
-            if isinstance(result, FieldViolation):
-                bad.append(Refusal(number, result))
-            else:
-                outcomes[number] = token_pb2.RegistrationOutcome.ValueType(result.outcome)
-        _count_registrations(outcomes)
-        errors = map(row_error_from, sorted(bad))
-        return pb.RegisterTokensResponse(outcomes=outcomes, errors=errors)
-
-
-class _Page(NamedTuple):
-    """A page that was read: its good rows by number, and the bad ones of all `size`."""
-
-    app_id: str
-    size: int
-    numbers: list[int]
-    good: list[Registration]
-    bad: list[Refusal]
-
-
-def _count_registrations(outcomes: Sequence[int]) -> None:
-    for outcome, count in Counter(outcomes).items():
-        name = RegistrationOutcome(outcome).name if outcome else "REFUSED"
-        REGISTRATIONS.labels(name).inc(count)

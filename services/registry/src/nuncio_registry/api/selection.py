@@ -36,7 +36,7 @@ class SelectionCalls(Calls):
     async def CountTargets(
         self, request: pb.CountTargetsRequest, context: Context
     ) -> pb.CountTargetsResponse:
-        reachable, suppressed = await self._use.select.count(
+        reachable, suppressed = await self._use.survey.count(
             request.app_id, optional_predicate_of(request), request.purpose
         )
         return pb.CountTargetsResponse(

@@ -38,9 +38,9 @@ def duration_of(duration: Duration, field: str) -> timedelta:
 
 def timestamp_of(time: datetime) -> Timestamp:
     """To the microsecond."""
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
+    # Timestamp.FromDatetime takes ten times as long, and each registration has one.
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def duration_from(delta: timedelta) -> Duration:

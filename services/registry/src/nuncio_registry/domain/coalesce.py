@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 LONGEST_WAIT: Final = 0.005
 LARGEST_PAGE: Final = 500
 PAGES_AT_ONCE: Final = 2  # More of them are smaller, and take longer: each is several trips.
+# So many rows in a page are a crowd: the next page is better a large one, too.
+CROWD: Final = 3
 MOST_WAITING: Final = 20_000
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
@@ -38,6 +40,7 @@ class _Lane(Generic[Row, Result]):
         self.waiting: deque[_Waiting[Row, Result]] = deque()
         self.writers = 0
         self.is_cutting = False  # A writer was started, and has not taken its first page yet.
+        self.is_crowded = False
         self.watch: asyncio.Task[None] | None = None
 
 
@@ -49,9 +52,12 @@ class Coalescer(Generic[Key, Row, Result]):
 
     A page leaves at once when none of its key is under way; else when one has been written, or,
     with fewer than `pages_at_once` under way, when its first row has waited `longest_wait`
-    seconds. The rows of a key are written in the order in which they came, unless pages overtake
-    each other. A caller that is cancelled takes its row back while that still waits; once its page
-    has left, the page is written all the same, and nobody else notices.
+    seconds. After a page of `crowd` rows or more, the next one waits as long in any case, unless
+    it is full before: a page costs as much as some rows do, however few are in it.
+
+    The rows of a key are written in the order in which they came, unless pages overtake each
+    other. A caller that is cancelled takes its row back while that still waits; once its page has
+    left, the page is written all the same, and nobody else notices.
 
     Beyond `most_waiting` rows a caller is refused with WriteQueueFull: what cannot be written soon
     is better tried again elsewhere. waited: told for each page how many seconds its first row
@@ -69,6 +75,7 @@ class Coalescer(Generic[Key, Row, Result]):
         largest_page: int = LARGEST_PAGE,
         pages_at_once: int = PAGES_AT_ONCE,
         most_waiting: int = MOST_WAITING,
+        crowd: int = CROWD,
         waited: Callable[[float], object] = lambda _: None,
     ) -> None:
         self._write = write
@@ -77,9 +84,11 @@ class Coalescer(Generic[Key, Row, Result]):
         self._largest_page = largest_page
         self._pages_at_once = pages_at_once
         self._most_waiting = most_waiting
+        self._crowd = crowd
         self._waited = waited
         self._lanes: dict[Key, _Lane[Row, Result]] = {}
         self._count = 0
+        self._is_closing = False
         self._tasks = asyncio.TaskGroup()
 
     def __repr__(self) -> str:
@@ -96,9 +105,12 @@ class Coalescer(Generic[Key, Row, Result]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for lane in self._lanes.values():
+        self._is_closing = True
+        for key, lane in list(self._lanes.items()):
             if lane.watch is not None:
-                lane.watch.cancel()  # The writers that are left take what waits.
+                lane.watch.cancel()
+            if lane.waiting and not lane.writers:
+                self._start_writer(key, lane)
         try:
             await self._tasks.__aexit__(kind, error, trace)
         finally:
@@ -119,11 +131,16 @@ class Coalescer(Generic[Key, Row, Result]):
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         lane.waiting.append(_Waiting(row, answer, self._clock.monotonic()))
         self._count += 1
-        if not lane.writers:
+        if self._leaves_now(lane):
             self._start_writer(key, lane)
         else:
             self._watch(key, lane)
         return await answer
+
+    def _leaves_now(self, lane: _Lane[Row, Result]) -> bool:
+        if lane.is_crowded and not self._is_closing:
+            return len(lane.waiting) >= self._largest_page and self._may_start(lane)
+        return not lane.writers
 
     def _start_writer(self, key: Key, lane: _Lane[Row, Result]) -> None:
         lane.writers += 1
@@ -138,8 +155,12 @@ class Coalescer(Generic[Key, Row, Result]):
                 self._watch(key, lane)
                 self._waited(self._clock.monotonic() - page[0].since)
                 await self._write_page(key, page)
+                lane.is_crowded = len(page) >= self._crowd
+                if lane.is_crowded and not self._is_closing:
+                    break
         finally:
             lane.writers -= 1
+            self._watch(key, lane)
             self._forget(key, lane)
 
     def _cut(self, lane: _Lane[Row, Result]) -> list[_Waiting[Row, Result]]:
@@ -169,13 +190,17 @@ class Coalescer(Generic[Key, Row, Result]):
             raise
 
     def _watch(self, key: Key, lane: _Lane[Row, Result]) -> None:
-        """See to it that no row waits too long while another page may be under way."""
-        if lane.waiting and lane.watch is None and self._may_start(lane):
+        """See to it that no row waits too long, and that no crowd is remembered for long."""
+        busy = lane.is_crowded or lane.waiting
+        if busy and lane.watch is None and self._may_start(lane) and not self._is_closing:
             lane.watch = self._tasks.create_task(self._hurry(key, lane), context=Context())
 
     async def _hurry(self, key: Key, lane: _Lane[Row, Result]) -> None:
         """Start a writer when the first row has waited for long."""
         try:
+            if not lane.waiting:
+                await self._clock.sleep(self._longest_wait)
+            lane.is_crowded = lane.is_crowded and bool(lane.waiting)
             while lane.waiting and self._may_start(lane):
                 first = lane.waiting[0]
                 await self._clock.sleep(first.since + self._longest_wait - self._clock.monotonic())

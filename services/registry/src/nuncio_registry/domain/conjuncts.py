@@ -30,9 +30,19 @@ def named_users(predicate: Predicate | None) -> list[str] | None:
     return sorted(set.intersection(*lists)) if lists else None
 
 
+def besides_installations(predicate: Predicate | None) -> Predicate | None:
+    """What is asked of `named_installations` besides being named."""
+    rest = tuple(each for each in conjuncts(predicate) if not _is_list(each, Field.INSTALLATION_ID))
+    return AllOf(rest) if rest else None
+
+
 def _lists(predicate: Predicate | None, field: Field) -> list[list[str]]:
     return [
         list(map(str, each.values))
         for each in conjuncts(predicate)
-        if isinstance(each, Comparison) and (each.field, each.operator) == (field, Operator.IN)
+        if isinstance(each, Comparison) and _is_list(each, field)
     ]
+
+
+def _is_list(node: Predicate, field: Field) -> bool:
+    return isinstance(node, Comparison) and (node.field, node.operator) == (field, Operator.IN)

@@ -5,6 +5,7 @@ Source: OWASP, Server-Side Request Forgery Prevention; RFC 8030, section 8.
 
 import re
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -23,6 +24,9 @@ class EndpointGuard:
     def __init__(self, *, hosts: Iterable[str], origins: Iterable[str] = ()) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(map(_origin_of, origins))
+        listed = "\n".join((*sorted(self._hosts), "", *sorted(self._origins)))
+        self.fingerprint: Final = sha256(listed.encode()).digest()[:16]
+        """16 bytes, of what it lets through."""
 
     def broken_rule(self, endpoint: str) -> str | None:
         """The rule that the endpoint breaks, None when it may be registered."""

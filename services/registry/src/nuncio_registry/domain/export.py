@@ -1,9 +1,9 @@
 """Export: everything that is kept of a user as one JSON document, described in docs/privacy.md."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import aclosing
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -19,11 +19,10 @@ from nuncio_registry.domain.model import (
     Provider,
     TokenState,
 )
-from nuncio_registry.domain.ports.privacy import PersonalData, StoredRow, UserRecords
+from nuncio_registry.domain.ports.privacy import RecordKind, StoredRow, UserRecords
 from nuncio_runtime.clock import Clock
 
 FORMAT: Final = 1
-MOST_ROWS: Final = 100_000
 
 # What a message has besides the document.
 _ENVELOPE_BYTES: Final = 64
@@ -35,53 +34,102 @@ class Export:
     max_bytes: the largest message that may be sent.
     """
 
-    def __init__(self, data: PersonalData, apps: Apps, clock: Clock, *, max_bytes: int) -> None:
+    def __init__(self, data: UserRecords, apps: Apps, clock: Clock, *, max_bytes: int) -> None:
         self._data = data
         self._apps = apps
         self._clock = clock
         self._max_bytes = max_bytes - _ENVELOPE_BYTES
 
     async def user(self, app_id: str, user_id: str) -> bytes:
-        """The document in UTF-8. Raises AppNotFound, ExportTooLarge."""
+        """The document in UTF-8. Raises AppNotFound, ExportTooLarge.
+
+        Rows are written as they come, and too many of them are not read: in memory there are the
+        rows as they are written, and then the document, each of `max_bytes` at most.
+        """
         await self._apps.require(app_id)
-        records = await self._data.records(app_id, user_id, most_rows=MOST_ROWS)
-        if records is None:
-            raise ExportTooLarge(app_id=app_id, max_bytes=self._max_bytes)
-        document = {
-            "format": FORMAT,
-            "app_id": app_id,
-            "user_id": user_id,
-            "export_time": self._clock.now(),
-            "installations": installations(records),
-        }
-        written = orjson.dumps(document, option=orjson.OPT_UTC_Z)
-        if len(written) > self._max_bytes:
-            raise ExportTooLarge(app_id=app_id, max_bytes=self._max_bytes)
-        return written
+        document = _Document(
+            {
+                "format": FORMAT,
+                "app_id": app_id,
+                "user_id": user_id,
+                "export_time": self._clock.now(),
+            }
+        )
+        async with aclosing(self._data.records(app_id, user_id)) as records:
+            async for kind, row in records:
+                document.add(kind, row)
+                if document.size > self._max_bytes:
+                    raise ExportTooLarge(app_id=app_id, max_bytes=self._max_bytes)
+        return document.whole()
 
 
-def installations(records: UserRecords) -> list[dict[str, object]]:
-    """Each installation with its history, as the document shows them."""
-    consents, changes = _by_installation(records.consents), _by_installation(records.changes)
-    invalidations = _by_installation(records.invalidations)
-    return [
-        _shown(row)
-        | {
-            "consent_events": consents[row["installation_id"]],
-            "events": changes[row["installation_id"]],
-            "invalidations": invalidations[row["installation_id"]],
-        }
-        for row in records.installations
-    ]
+class _Installation(NamedTuple):
+    """An installation and its history as they are written.
+
+    Copied into arrays that grow: what orjson gives has room for much more than a row.
+    """
+
+    facts: bytearray
+    history: Mapping[RecordKind, bytearray]
 
 
-def _by_installation(rows: Sequence[StoredRow]) -> Mapping[object, list[dict[str, object]]]:
-    found: defaultdict[object, list[dict[str, object]]] = defaultdict(list)
-    for row in rows:
+class _Document:
+    """A document that grows row by row. size: in bytes, as a whole."""
+
+    def __init__(self, head: Mapping[str, object]) -> None:
+        self._head = _written(head)
+        self._installations: dict[object, _Installation] = {}
+        self.size = len(self.whole())
+
+    def add(self, kind: RecordKind, row: StoredRow) -> None:
         shown = _shown(row)
-        del shown["installation_id"]
-        found[row["installation_id"]].append(shown)
-    return found
+        if kind is RecordKind.INSTALLATION:
+            facts = bytearray(_written(shown))
+            history: Mapping[RecordKind, bytearray] = {each: bytearray() for each in _HISTORY}
+            self._installations[row["installation_id"]] = _Installation(facts, history)
+            self.size += len(facts) + _HISTORY_BYTES + len(b",")
+        else:
+            del shown["installation_id"]
+            history = self._installations[row["installation_id"]].history
+            before = len(history[kind])
+            history[kind] += b"," if before else b""
+            history[kind] += _written(shown)
+            self.size += len(history[kind]) - before
+
+    def whole(self) -> bytes:
+        """The document. Objects are left open where members follow: `{"a":1` and `,"b":[…]}`."""
+        return b"".join(
+            (
+                _open(self._head),
+                b',"installations":[',
+                b",".join(map(_joined, self._installations.values())),
+                b"]}",
+            )
+        )
+
+
+def _joined(installation: _Installation) -> bytes:
+    facts, history = installation
+    lists = (
+        part for kind, name in _HISTORY.items() for part in (b',"%b":[' % name, history[kind], b"]")
+    )
+    return b"".join((_open(facts), *lists, b"}"))
+
+
+def _open(written: bytes | bytearray) -> bytes | bytearray:
+    return written.removesuffix(b"}")
+
+
+def _written(members: Mapping[str, object]) -> bytes:
+    return orjson.dumps(members, option=orjson.OPT_UTC_Z)
+
+
+_HISTORY: Final = {
+    RecordKind.CONSENT: b"consent_events",
+    RecordKind.CHANGE: b"events",
+    RecordKind.INVALIDATION: b"invalidations",
+}
+_HISTORY_BYTES: Final = sum(len(b',"%b":[]' % name) for name in _HISTORY.values())
 
 
 def _shown(row: StoredRow) -> dict[str, object]:

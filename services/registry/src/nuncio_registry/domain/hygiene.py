@@ -7,7 +7,7 @@ goes wrong when two processes do it at once, it is only done twice.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -15,9 +15,9 @@ from uuid import UUID
 
 import structlog
 
-from nuncio_registry.domain.apps import CLEARED_AT_ONCE, Apps, Policies, under
+from nuncio_registry.domain.apps import CLEARED_AT_ONCE
 from nuncio_registry.domain.keys import KeySpan
-from nuncio_registry.domain.model import App, Platform, TokenState
+from nuncio_registry.domain.model import App
 from nuncio_registry.domain.ports.apps import AppStore
 from nuncio_registry.domain.ports.hygiene import (
     Cutoffs,
@@ -47,19 +47,14 @@ LOOK_SECONDS: Final = 5.0
 REST_SECONDS: Final = 60.0
 
 
-class HygieneCounts(NamedTuple):
-    """What the policies would do to the installations of one platform."""
-
-    active: int
-    stale: int
-    expiring: int
-    deleting: int
-
-
 class Rhythm(NamedTuple):
-    """How often, and how gently. pause: between two batches."""
+    """How often, and how gently.
+
+    grace: how long a new leader only counts. pause: between two batches.
+    """
 
     every: timedelta
+    grace: timedelta
     batch: int
     pause: timedelta
     changes_kept: timedelta
@@ -73,46 +68,6 @@ def cutoffs_of(app: App, now: datetime) -> Cutoffs:
     return Cutoffs(
         stale=now - app.stale_after, expire=now - expire_after, delete=now - app.retention
     )
-
-
-class Preview:
-    """Counts what hygiene would do, and changes nothing."""
-
-    def __init__(self, scans: Scans, apps: Apps, clock: Clock) -> None:
-        self._scans = scans
-        self._apps = apps
-        self._clock = clock
-
-    async def counts(self, app_id: str, tried: Policies) -> Mapping[Platform, HygieneCounts]:
-        """What the app's policies, or those to try out, would do now, in order of platforms.
-
-        Raises AppNotFound, InvalidField.
-        """
-        app = under(await self._apps.get(app_id), tried)
-        cutoffs = cutoffs_of(app, self._clock.now())
-        counted: Counter[tuple[Platform, str]] = Counter()
-        async with aclosing(walk(self._scans, app_id, cutoffs)) as parts:
-            async for _, part in parts:
-                for group in part.groups:
-                    for name in HygieneCounts._fields:
-                        counted[group.platform, name] += group.installations * _counts_as(
-                            group, name
-                        )
-        return {
-            platform: HygieneCounts(*(counted[platform, name] for name in HygieneCounts._fields))
-            for platform in sorted({platform for platform, _ in counted})
-        }
-
-
-def _counts_as(group: Group, name: str) -> bool:
-    match name:
-        case "expiring":
-            return group.fate == Fate.EXPIRING
-        case "deleting":
-            return group.fate == Fate.DELETING
-        case _:
-            active = group.token_state == TokenState.ACTIVE
-            return active and (name == "active" or group.stale)
 
 
 async def walk(
@@ -156,14 +111,21 @@ class Hygiene:
         self._meter = meter
 
     async def keep_running(self) -> None:
-        """Until cancelled, run for each app that is due, and now and then for what has no app."""
+        """Until cancelled, run for each app that is due, and now and then for what has no app.
+
+        Nothing is changed before the grace is over, only counted: whoever starts the registry with
+        policies that he did not mean, after an update above all, has so long to set others.
+        """
+        acting_from = self._clock.now() + self._rhythm.grace
+        log.info("hygiene_only_counts", until=acting_from.isoformat())
         swept_at: datetime | None = None
         while True:
             try:
-                if not await self._run_for_those_due():
+                if not await self._run_for_those_due(acting_from):
                     await self._clock.sleep(REST_SECONDS)
                 now = self._clock.now()
-                if swept_at is None or now - swept_at >= self._rhythm.every:
+                swept = swept_at is not None and now - swept_at < self._rhythm.every
+                if now >= acting_from and not swept:
                     await self.sweep()
                     swept_at = now
             # Whatever it is, registration goes on without hygiene.
@@ -172,13 +134,17 @@ class Hygiene:
                 await self._clock.sleep(REST_SECONDS)
             await self._clock.sleep(LOOK_SECONDS)
 
-    async def _run_for_those_due(self) -> bool:
+    async def _run_for_those_due(self, acting_from: datetime) -> bool:
         """Whether all of them went well. What is wrong with one is not the others' trouble."""
-        before, after, well = self._clock.now() - self._rhythm.every, "", True
+        now = self._clock.now()
+        acting = now >= acting_from
+        before, after, well = now - self._rhythm.every, "", True
+        if acting:  # What was only counted until then is due once more.
+            before = max(before, acting_from - datetime.resolution)
         while due := await self._store.due(counted_before=before, after=after, limit=APPS_AT_ONCE):
             for app in due:
                 try:
-                    await self.run(app)
+                    await (self.run(app) if acting else self.count(app))
                 except Exception as error:
                     log.error("hygiene_failed", app_id=app.app_id, exc_info=error)
                     well = False
@@ -187,26 +153,54 @@ class Hygiene:
 
     async def run(self, app: App) -> Counter[Removed]:
         """Do what the app's policies say now, and count its stock; how many rows changed."""
-        started_at, start = self._clock.now(), self._clock.monotonic()
-        cutoffs = cutoffs_of(app, started_at)
+        cutoffs, start = cutoffs_of(app, self._clock.now()), self._clock.monotonic()
         removed: Counter[Removed] = Counter()
+
+        async def carry_out(part: Part) -> Iterable[Group]:
+            await self._carry_out(app.app_id, part, cutoffs, removed)
+            return part.groups
+
+        tally = await self._take_stock(app, cutoffs, carry_out)
+        await self._delete_history(app, cutoffs, removed)
+        await self._put_stock(app, tally)
+        seconds = self._clock.monotonic() - start
+        self._meter.ran(seconds=seconds, at=self._clock.now())
+        log.info("hygiene_ran", app_id=app.app_id, seconds=round(seconds, 3), **_named(removed))
+        return removed
+
+    async def count(self, app: App) -> None:
+        """Count the app's stock, and tell in the log what a run would do to installations."""
+        due: Counter[Fate] = Counter()
+
+        async def foresee(part: Part) -> Iterable[Group]:
+            for group in part.groups:
+                due[group.fate] += group.installations
+            return [group._replace(fate=Fate.KEPT) for group in part.groups]
+
+        tally = await self._take_stock(app, cutoffs_of(app, self._clock.now()), foresee)
+        await self._put_stock(app, tally)
+        expiring, deleting = due[Fate.EXPIRING], due[Fate.DELETING]
+        log.info("hygiene_counted", app_id=app.app_id, expiring=expiring, deleting=deleting)
+
+    async def _take_stock(
+        self, app: App, cutoffs: Cutoffs, treat: Callable[[Part], Awaitable[Iterable[Group]]]
+    ) -> Tally:
+        """Walk over the app's installations, treat each part, and count what that gives."""
         tally = Tally()
         async with aclosing(walk(self._scans, app.app_id, cutoffs)) as parts:
             async for first, part in parts:
-                await self._carry_out(app.app_id, part, cutoffs, removed)
-                tally.add(part.groups)
+                tally.add(await treat(part))
                 tally.answer(
                     await self._stock_scans.answers(app.app_id, first=first, last=part.cursor)
                 )
                 await self._pause()
         await self._count_users(app.app_id, tally)
-        await self._delete_history(app, cutoffs, removed)
+        return tally
+
+    async def _put_stock(self, app: App, tally: Tally) -> None:
+        """From now on the app is not due."""
         now = self._clock.now()
         await self._statistics.put_stock(app.app_id, now.date(), tally.stock(now))
-        seconds = self._clock.monotonic() - start
-        self._meter.ran(seconds=seconds, at=now)
-        log.info("hygiene_ran", app_id=app.app_id, seconds=round(seconds, 3), **_named(removed))
-        return removed
 
     async def _carry_out(
         self, app_id: str, part: Part, cutoffs: Cutoffs, removed: Counter[Removed]

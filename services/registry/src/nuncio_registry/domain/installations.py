@@ -6,7 +6,6 @@ from uuid import UUID
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.errors import InstallationNotFound
-from nuncio_registry.domain.keys import KeySpan
 from nuncio_registry.domain.model import (
     ConsentChange,
     ConsentEvent,
@@ -16,7 +15,6 @@ from nuncio_registry.domain.model import (
     Touch,
 )
 from nuncio_registry.domain.ports.installations import Installations
-from nuncio_registry.domain.predicate import Predicate, check_predicate
 from nuncio_registry.domain.rules import check_consents, check_facts, check_touches
 from nuncio_runtime.clock import Clock
 
@@ -39,20 +37,6 @@ class InstallationCare:
         await self._apps.require(app_id)
         found = await self._installations.get(app_id, installation_id)
         return _found(found, app_id, installation_id)
-
-    async def page(
-        self, app_id: str, *, predicate: Predicate | None, after: UUID | None, limit: int
-    ) -> list[Installation]:
-        """Installations that match, in key order, those greater than `after`."""
-        if predicate is not None:
-            check_predicate(predicate)
-        await self._apps.require(app_id)
-        left = KeySpan() if after is None else KeySpan().after(after)
-        if left.is_empty:
-            return []
-        return await self._installations.page(
-            app_id, predicate=predicate, first=UUID(int=left.first), limit=limit
-        )
 
     async def update(self, app_id: str, installation_id: UUID, change: FactsChange) -> Installation:
         """Change what the installation tells of itself. Raises InvalidField."""

@@ -100,8 +100,8 @@ class ChangeKind(IntEnum):
 
 class Suppression(IntEnum):
     """Why a matching installation may not be reached: the first of these that applies, in the
-    order of their numbers. The one place for the rule in words; the statements that carry it out
-    are in selection.sql and, for users, in installations.sql.
+    order of their numbers. The one place for the rule in words; the function suppression of
+    schema.sql carries it out.
 
     INACTIVE_TOKEN: the token is not ACTIVE. NO_PERMISSION: denied; or undetermined, except on
     Android, whose older versions never ask. NO_CONSENT: a purpose is asked for, and the person did
@@ -165,6 +165,7 @@ class Registration(NamedTuple):
     """A token and what its installation tells of itself.
 
     user_id: None leaves the user as it is. observed_at: None means now, and is never stale.
+    content_hash: see `domain.repeats`; None when it is not known.
     """
 
     installation_id: UUID
@@ -177,6 +178,7 @@ class Registration(NamedTuple):
     facts: Facts = Facts()
     consents: tuple[ConsentChange, ...] = ()
     observed_at: datetime | None = None
+    content_hash: bytes | None = None
 
 
 class Change(NamedTuple):

@@ -1,28 +1,15 @@
-"""Registration: decide what each row of a page does, then let the storage do it.
+"""Registration: what comes first is stored at once, the rest is looked at, decided and written."""
 
-`decide` is pure. It sees the stored rows that the page touches, all of them locked, and walks
-through the page in order, so that rows which touch the same installation or the same token do to
-each other what they would do one after the other.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from nuncio_registry.domain.apps import Apps
+from nuncio_registry.domain.decide import decide
 from nuncio_registry.domain.endpoint import EndpointGuard
-from nuncio_registry.domain.limits import attribute_sizes, broken_limit
-from nuncio_registry.domain.model import (
-    Change,
-    ChangeKind,
-    Environment,
-    Permission,
-    Provider,
-    Registration,
-    RegistrationOutcome,
-    TokenState,
-)
+from nuncio_registry.domain.model import Provider, Registration, RegistrationOutcome
 from nuncio_registry.domain.ports.registration import (
     Known,
     NewRow,
@@ -30,10 +17,9 @@ from nuncio_registry.domain.ports.registration import (
     Registered,
     Registrations,
     Result,
-    Round,
 )
 from nuncio_registry.domain.rules import check_registration
-from nuncio_registry.domain.sealing import KeyRing, binding
+from nuncio_registry.domain.sealing import KeyRing, bound_to
 from nuncio_runtime.clock import Clock
 from nuncio_runtime.errors import FieldViolation, InvalidField
 
@@ -85,9 +71,10 @@ class Register:
         return numbers, good, bad
 
     async def page(self, app_id: str, rows: Sequence[Registration]) -> list[Result]:
-        """Register checked rows in order, all or none of those that fit what is stored.
+        """Register checked rows in order; repeating it changes nothing but times.
 
-        Raises AppNotFound.
+        First registrations are stored first and for themselves; of the others that fit what is
+        stored, all or none are. Raises AppNotFound.
         """
         await self._apps.require(app_id)
         if not rows:
@@ -95,138 +82,68 @@ class Register:
         now = self._clock.now()
         rows = [_not_ahead(row, now) for row in rows]
         hashes = [self._keys.hash(row.provider, row.token) for row in rows]
+        single = alone([row.installation_id for row in rows], hashes)
+        sealed = {rows[at].installation_id: self._seal(app_id, rows[at]) for at in single}
+        new = [
+            NewRow(at, True, True, self._keys.newest, sealed[rows[at].installation_id])
+            for at in single
+        ]
+        created: Collection[UUID] = ()
+        if new:
+            # In the page nobody else names them, so it does not matter that they are first.
+            created = await self._registrations.create(app_id, rows, new, hashes=hashes, now=now)
+        results: list[Result] = [Registered(RegistrationOutcome.CREATED, now)] * len(rows)
+        others = [at for at, row in enumerate(rows) if row.installation_id not in created]
+        if others:
+            left, theirs = [rows[at] for at in others], [hashes[at] for at in others]
+            settled = await self._settle(app_id, left, theirs, sealed, now)
+            for at, result in zip(others, settled, strict=True):
+                results[at] = result
+        return results
+
+    async def _settle(
+        self,
+        app_id: str,
+        rows: Sequence[Registration],
+        hashes: Sequence[bytes],
+        sealed: Mapping[UUID, bytes],
+        now: datetime,
+    ) -> list[Result]:
+        """Look at what is stored, decide, and write. sealed: the tokens that are sealed already."""
 
         def plan(known: Iterable[Known]) -> Plan:
-            return self._sealed(app_id, rows, decide(rows, hashes, known=known, now=now))
+            return self._sealed(app_id, rows, sealed, decide(rows, hashes, known=known, now=now))
 
         return await self._registrations.register(app_id, rows, hashes=hashes, now=now, plan=plan)
 
-    def _sealed(self, app_id: str, rows: Sequence[Registration], plan: Plan) -> Plan:
-        """Seal the tokens that are not stored yet in this very form.
+    def _sealed(
+        self,
+        app_id: str,
+        rows: Sequence[Registration],
+        sealed: Mapping[UUID, bytes],
+        plan: Plan,
+    ) -> Plan:
+        """Put in the sealed tokens that are not stored yet in this very form.
 
-        A key may seal only so many tokens under random nonces (NIST SP 800-38D, section 8.3), so
-        what only repeats is not sealed again. Subscriptions are: their keys may have changed.
+        What is stored under the newest key stays; but subscriptions, whose keys may have changed.
         """
-        bound = binding(app_id)
         for round_ in plan.rounds:
             for position, new in enumerate(round_.rows):
                 row = rows[new.row]
                 if new.key_id != self._keys.newest or row.provider == Provider.WEB_PUSH:
-                    sealed = self._keys.seal(row.token, bound + row.installation_id.bytes)
-                    round_.rows[position] = new._replace(key_id=self._keys.newest, sealed=sealed)
+                    token = sealed.get(row.installation_id) or self._seal(app_id, row)
+                    round_.rows[position] = new._replace(key_id=self._keys.newest, sealed=token)
         return plan
 
-
-def decide(
-    rows: Sequence[Registration],
-    hashes: Sequence[bytes],
-    *,
-    known: Iterable[Known],
-    now: datetime,
-) -> Plan:
-    """Say what each row does, and in which rounds of writing.
-
-    rows and hashes: the page, row by row. known: the installations that the page names and the
-    live owners of its tokens, as stored. A row is STALE when its installation, or the live owner
-    of its token, was observed later; it is refused when its attributes and those that are stored
-    are too many.
-    """
-    state = _State(known)
-    results = [state.register(i, row, hashes[i], now) for i, row in enumerate(rows)]
-    return Plan(results, state.rounds, state.changes)
+    def _seal(self, app_id: str, row: Registration) -> bytes:
+        return self._keys.seal(row.token, bound_to(app_id, row.installation_id))
 
 
-class _State:
-    """What is stored, as it will be after the rows so far."""
-
-    def __init__(self, known: Iterable[Known]) -> None:
-        self._known = {row.installation_id: row for row in known}
-        self._owners: dict[tuple[Environment, bytes], UUID] = {
-            (row.environment, row.token_hash): row.installation_id
-            for row in self._known.values()
-            if row.live
-        }
-        self.rounds: list[Round] = []
-        self.changes: list[Change] = []
-        self._written: set[UUID] = set()
-
-    def register(self, index: int, row: Registration, token_hash: bytes, now: datetime) -> Result:
-        key = (row.environment, token_hash)
-        mine = self._known.get(row.installation_id)
-        owner_id = self._owners.get(key)
-        owner = self._known[owner_id] if owner_id and owner_id != row.installation_id else None
-        for stored in (mine, owner):
-            if stored and row.observed_at and row.observed_at < stored.observed_at:
-                return Registered(RegistrationOutcome.STALE, stored.registered_at)
-        attributes = _attributes(row, mine)
-        if row.facts.attributes and (broken := broken_limit(attributes)) is not None:
-            return broken
-        same = mine is not None and (mine.environment, mine.token_hash) == key
-        round_ = self._round_for(row.installation_id, owner)
-        if owner is not None:
-            self._replace(owner, round_)
-        if mine is not None and mine.live and not same:
-            round_.released.append((mine.installation_id, mine.token_hash, mine.environment))
-            del self._owners[mine.environment, mine.token_hash]
-        round_.rows.append(
-            NewRow(
-                index,
-                is_new=mine is None,
-                takes_token=not (same and mine is not None and mine.live),
-                key_id=mine.key_id if mine and same else None,
-            )
-        )
-        self.changes += _changes(row, mine, same=same)
-        outcome = _outcome(mine, owner, same=same)
-        return self._keep(row, key, attributes, mine=mine, now=now, outcome=outcome)
-
-    def _round_for(self, installation_id: UUID, owner: Known | None) -> Round:
-        """A round is written in any order, so what depends on a row of it starts the next one."""
-        depends = installation_id in self._written or (
-            owner is not None and owner.installation_id in self._written
-        )
-        if depends or not self.rounds:
-            self.rounds.append(Round([], [], []))
-            self._written.clear()
-        return self.rounds[-1]
-
-    def _replace(self, owner: Known, round_: Round) -> None:
-        """The live owner of a token loses it."""
-        round_.released.append((owner.installation_id, owner.token_hash, owner.environment))
-        round_.replaced.append(owner.installation_id)
-        self._known[owner.installation_id] = owner._replace(state=TokenState.REPLACED)
-        self.changes.append(Change(owner.installation_id, ChangeKind.REPLACED, owner.platform))
-
-    def _keep(
-        self,
-        row: Registration,
-        key: tuple[Environment, bytes],
-        attributes: Mapping[str, int],
-        *,
-        mine: Known | None,
-        now: datetime,
-        outcome: RegistrationOutcome,
-    ) -> Registered:
-        observed_at, registered_at = row.observed_at or now, now
-        if mine is not None:
-            # Clocks of replicas differ a little; what is stored never goes back.
-            observed_at = max(observed_at, mine.observed_at)
-            registered_at = max(registered_at, mine.registered_at)
-        self._known[row.installation_id] = Known(
-            row.installation_id,
-            row.platform,
-            *key,
-            None,
-            TokenState.ACTIVE,
-            registered_at,
-            observed_at,
-            row.facts.permission or (mine.permission if mine else Permission.UNDETERMINED),
-            (mine.user_id if mine else "") if row.user_id is None else row.user_id,
-            attributes,
-        )
-        self._owners[key] = row.installation_id
-        self._written.add(row.installation_id)
-        return Registered(outcome, registered_at)
+def alone(ids: Sequence[Hashable], tokens: Sequence[Hashable]) -> list[int]:
+    """The rows that share neither installation nor token with another one of their page."""
+    by_id, by_token = Counter(ids), Counter(tokens)
+    rows = enumerate(zip(ids, tokens, strict=True))
+    return [at for at, (id_, token) in rows if by_id[id_] == 1 and by_token[token] == 1]
 
 
 def _not_ahead(row: Registration, now: datetime) -> Registration:
@@ -234,42 +151,3 @@ def _not_ahead(row: Registration, now: datetime) -> Registration:
     if row.observed_at is None or row.observed_at < now:
         return row
     return row._replace(observed_at=None)
-
-
-def _attributes(row: Registration, mine: Known | None) -> Mapping[str, int]:
-    """The bytes of each attribute that the installation has after the row."""
-    told = row.facts.attributes
-    stored: Mapping[str, int] = mine.attributes if mine is not None else {}
-    return {**stored, **attribute_sizes(told)} if told else stored
-
-
-def _changes(row: Registration, mine: Known | None, *, same: bool) -> list[Change]:
-    """What the row is for the change feed; a mere refreshment is nothing.
-
-    Consents are not here: the storage compares them with the ledger.
-    """
-
-    def change(kind: ChangeKind, value: int = 0, detail: str = "") -> None:
-        changes.append(Change(row.installation_id, kind, row.platform, value, detail))
-
-    changes: list[Change] = []
-    if mine is None:
-        change(ChangeKind.REGISTERED)  # Which says all that there is to know of it.
-        return changes
-    if not same:
-        change(ChangeKind.ROTATED)
-    elif not mine.live:
-        change(ChangeKind.RESTORED)
-    if row.facts.permission and row.facts.permission != mine.permission:
-        change(ChangeKind.PERMISSION_CHANGED, row.facts.permission)
-    if row.user_id is not None and row.user_id != mine.user_id:
-        change(ChangeKind.IDENTIFIED)
-    return changes
-
-
-def _outcome(mine: Known | None, owner: Known | None, *, same: bool) -> RegistrationOutcome:
-    if owner is not None:
-        return RegistrationOutcome.REASSIGNED
-    if mine is None:
-        return RegistrationOutcome.CREATED
-    return RegistrationOutcome.REFRESHED if same else RegistrationOutcome.ROTATED

@@ -5,7 +5,7 @@ from typing import TypeAlias, TypeVar
 
 from nuncio_registry.domain.coalesce import Coalescer
 from nuncio_registry.domain.model import Registration
-from nuncio_registry.domain.ports.registration import Registered, Result
+from nuncio_registry.domain.ports.registration import Registered, Repeat, Result
 from nuncio_registry.domain.register import Register
 from nuncio_runtime.errors import FieldViolation, InvalidField, ServiceError
 
@@ -24,7 +24,8 @@ class WriteTogether:
     async def __call__(self, app_id: str, rows: Sequence[Registration]) -> Sequence[Written]:
         """Write the page, and when one of its rows is in the way, each row for itself.
 
-        Raises AppNotFound, and the storage's faults: those are not the fault of a row.
+        Its first registrations may be stored by then: such a row says REFRESHED. Raises
+        AppNotFound, and the storage's faults: those are not the fault of a row.
         """
         try:
             return await self._register.page(app_id, rows)
@@ -37,9 +38,22 @@ class WriteTogether:
 class RegisterOne:
     """Stores the token of one installation."""
 
-    def __init__(self, register: Register, together: Coalescer[str, Registration, Written]) -> None:
+    def __init__(
+        self,
+        register: Register,
+        together: Coalescer[str, Registration, Written],
+        repeating: Coalescer[str, Repeat, Registered | None],
+    ) -> None:
         self._register = register
         self._together = together
+        self._repeating = repeating
+
+    async def repeat(self, app_id: str, row: Repeat | None) -> Registered | None:
+        """Register a row that only repeats what is stored; None when it does not.
+
+        Raises WriteQueueFull, and the storage's faults.
+        """
+        return None if row is None else await self._repeating.put(app_id, row)
 
     async def __call__(self, app_id: str, row: T, read: Callable[[T], Registration]) -> Registered:
         """Read, check and register one row.

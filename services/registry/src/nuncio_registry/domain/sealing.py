@@ -7,6 +7,7 @@ installation: copied into another row, it does not open.
 import hmac
 import os
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TOKEN_REF_BYTES: Final = 16
 SUBJECT_HASH_BYTES: Final = 16
+CONTENT_HASH_BYTES: Final = 16
 
 
 class UnreadableToken(Exception):
@@ -88,6 +90,15 @@ class KeyRing:
         """
         message = "\0".join(("subject", kind, app_id, subject)).encode()
         return hmac.digest(self._lookup_key, message, "sha256")[:SUBJECT_HASH_BYTES]
+
+    def content_hash(self, content: bytes, *, rules: bytes) -> bytes:
+        """16 bytes that are equal for equal contents of registrations under the same rules.
+
+        rules: 16 bytes. Another function than for tokens and subjects: keyed BLAKE2b (RFC 7693).
+        """
+        return blake2b(
+            content, key=self._lookup_key, salt=rules, digest_size=CONTENT_HASH_BYTES
+        ).digest()
 
     def seal(self, token: PushToken, bound_to: bytes) -> bytes:
         """Seal with the newest key."""

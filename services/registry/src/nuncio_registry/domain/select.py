@@ -25,13 +25,13 @@ from uuid import UUID
 import structlog
 
 from nuncio_registry.domain.apps import Apps
-from nuncio_registry.domain.keys import FIRST_KEY, LAST_KEY, KeySpan
+from nuncio_registry.domain.keys import KeySpan
 from nuncio_registry.domain.model import Provider, Suppression
-from nuncio_registry.domain.ports.selection import Counts, SelectedRows, Selection, Selections
-from nuncio_registry.domain.predicate import Predicate, check_predicate
+from nuncio_registry.domain.ports.selection import SelectedRows, Selections
+from nuncio_registry.domain.predicate import Predicate
 from nuncio_registry.domain.sealing import KeyRing, UnreadableToken, binding
 from nuncio_registry.domain.tokens import WEB_PUSH_KEY_BYTES
-from nuncio_registry.domain.walk import Walk
+from nuncio_registry.domain.walk import Walk, selection_of
 from nuncio_runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -70,18 +70,13 @@ class TargetPage:
 
 
 class Select:
-    """Selects and counts targets. Raises AppNotFound, InvalidField."""
+    """Selects targets. Raises AppNotFound, InvalidField."""
 
     def __init__(self, selections: Selections, apps: Apps, *, keys: KeyRing, clock: Clock) -> None:
         self._selections = selections
         self._apps = apps
         self._keys = keys
         self._clock = clock
-
-    async def count(self, app_id: str, predicate: Predicate | None, purpose: str) -> Counts:
-        """Count what `pages` would give."""
-        selection = await self._selection(app_id, predicate, purpose)
-        return await self._selections.count(selection)
 
     async def pages(
         self,
@@ -97,7 +92,7 @@ class Select:
         A page has at most `page_size` matching rows of both sorts, so it may have no targets.
         Where nothing matches, an empty page a second tells how far the keys were looked at.
         """
-        selection = await self._selection(app_id, predicate, purpose)
+        selection = await selection_of(self._apps, self._clock, app_id, predicate, purpose)
         walk = Walk(self._selections, selection, span, page_size=page_size)
         bound = binding(app_id)
         told = self._clock.monotonic()
@@ -113,13 +108,6 @@ class Select:
             # One page may be under way when the consumer leaves.
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-
-    async def _selection(self, app_id: str, predicate: Predicate | None, purpose: str) -> Selection:
-        if predicate is not None:
-            check_predicate(predicate)
-        app = await self._apps.get(app_id)
-        stale_before = self._clock.now() - app.stale_after
-        return Selection(app_id, predicate, purpose, stale_before, FIRST_KEY, LAST_KEY)
 
     def _readable_page(self, rows: SelectedRows, bound: bytes, cursor: UUID) -> TargetPage:
         """A token that does not open costs its installation the message, and nobody else."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
@@ -10,7 +10,7 @@ import structlog
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.model import ChangeKind, ConsentState, Permission
 from nuncio_registry.domain.ports.apps import AppStore
-from nuncio_registry.domain.ports.statistics import StatisticsStore, Stock
+from nuncio_registry.domain.ports.statistics import Gauge, StatisticsStore, Stock
 from nuncio_runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -20,6 +20,8 @@ DEFAULT_DAYS: Final = 30
 APPS_AT_ONCE: Final = 100
 CHANGES_AT_ONCE: Final = 5_000
 REST_SECONDS: Final = 60.0
+
+_NO_TIME: Final = timedelta(0)
 
 
 class Day(NamedTuple):
@@ -65,15 +67,28 @@ class RollUp:
     """Counts the change feed into days. The leader does it."""
 
     def __init__(
-        self, store: StatisticsStore, apps: AppStore, clock: Clock, *, every: timedelta
+        self,
+        store: StatisticsStore,
+        apps: AppStore,
+        clock: Clock,
+        *,
+        every: timedelta,
+        gauge: Gauge,
     ) -> None:
         self._store = store
         self._apps = apps
         self._clock = clock
         self._every = every
+        self._gauge = gauge
 
     async def keep_counting(self) -> None:
         """Until cancelled, count what is new."""
+        try:
+            await self._keep_counting()
+        finally:  # Another one leads, and shows it.
+            self._gauge.behind(uncounted=_NO_TIME, held_back=_NO_TIME)
+
+    async def _keep_counting(self) -> None:
         while True:
             try:
                 if not await self.count():
@@ -87,13 +102,21 @@ class RollUp:
     async def count(self) -> bool:
         """Count what is new in the feed of every app; whether it went well for all of them."""
         after, well = "", True
+        uncounted = held_back = _NO_TIME
         while apps := await self._apps.page(after=after, limit=APPS_AT_ONCE):
             for app in apps:
                 try:
+                    waiting = await self._store.waiting(app.app_id)
+                    uncounted = max(uncounted, self._age(waiting.uncounted_since))
+                    held_back = max(held_back, self._age(waiting.held_back_since))
                     while await self._store.roll_up(app.app_id, limit=CHANGES_AT_ONCE):
                         pass
                 except Exception as error:
                     log.error("statistics_failed", app_id=app.app_id, exc_info=error)
                     well = False
             after = apps[-1].app_id
+        self._gauge.behind(uncounted=uncounted, held_back=held_back)
         return well
+
+    def _age(self, since: datetime | None) -> timedelta:
+        return _NO_TIME if since is None else self._clock.now() - since

@@ -6,10 +6,12 @@ from typing import Final
 from nuncio_registry.domain.model import App
 from nuncio_registry.domain.ports.apps import Deletion
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import BEGIN_BY_KEY, Storage
+from nuncio_registry.storage.connection import BEGIN_BY_KEY, Connection, Storage
 from nuncio_runtime.postgres import load_queries
 
 Q: Final = load_queries("nuncio_registry.storage", "apps.sql")
+
+_CLEARED_AT_ONCE: Final = 5_000
 
 
 class PostgresApps(Storage):
@@ -17,11 +19,11 @@ class PostgresApps(Storage):
 
     async def create(self, app: App) -> App:
         new = (*_content(app), app.created_at)
-        async with self.transaction() as connection:
+        async with self.transaction(BEGIN_BY_KEY) as connection:
             await connection.execute(Q.queue_for_app, app.app_id)
             row = await connection.fetchrow(Q.create_app, *new)
-            if row is not None:
-                await connection.execute(Q.forget_deletion, app.app_id)
+            if row is not None and await connection.fetchrow(Q.forget_deletion, app.app_id):
+                await _begin_anew(connection, app.app_id)
             row = row or await connection.fetchrow(Q.app, app.app_id)
         assert row is not None, "nobody deletes it while we have the turn"
         return rows_.app_from(row)
@@ -66,6 +68,15 @@ class PostgresApps(Storage):
                 return 0
             cleared: int = await connection.fetchval(Q.clear_app, app_id, limit)
         return cleared
+
+
+async def _begin_anew(connection: Connection, app_id: str) -> None:
+    """Take away what came in for an earlier app after it was deleted."""
+    # Each statement sees what was committed before it. Once one finds nothing, what is committed
+    # later belongs to calls that end while the app is made, or after that: it is the new app's.
+    while await connection.fetchval(Q.clear_app, app_id, _CLEARED_AT_ONCE):
+        pass
+    await connection.execute(Q.begin_feed_anew, app_id)
 
 
 def _content(app: App) -> tuple[object, ...]:

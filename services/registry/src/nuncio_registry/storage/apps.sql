@@ -57,8 +57,15 @@ INSERT INTO bookmark (app_id, name, transaction_id, change_id)
 VALUES ($1, 'app_deleted', pg_current_xact_id(), 0);
 
 -- name: forget_deletion
--- The app is created again.
-DELETE FROM bookmark WHERE app_id = $1 AND name = 'app_deleted';
+-- The app is created again; one row when there was an earlier one.
+DELETE FROM bookmark WHERE app_id = $1 AND name = 'app_deleted' RETURNING app_id;
+
+-- name: begin_feed_anew
+-- Positions in the feed of an earlier app with this id have expired: readers have only ever got such
+-- as are older than every transaction that still runs.
+INSERT INTO bookmark (app_id, name, transaction_id, change_id)
+VALUES ($1, 'deleted', (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text::xid8,
+        9223372036854775807);
 
 -- name: deleted_apps
 -- Apps whose deletion is remembered.

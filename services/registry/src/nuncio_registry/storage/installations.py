@@ -18,11 +18,9 @@ from nuncio_registry.domain.model import (
     Touch,
 )
 from nuncio_registry.domain.ports.installations import ReachCount
-from nuncio_registry.domain.predicate import Predicate
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import Connection, Pool, Storage
+from nuncio_registry.storage.connection import Connection, Storage
 from nuncio_registry.storage.history import Said, record_changes, record_consents
-from nuncio_registry.storage.predicate import where
 from nuncio_runtime.postgres import load_queries
 
 Q: Final = load_queries("nuncio_registry.storage", "installations.sql")
@@ -31,22 +29,10 @@ Q: Final = load_queries("nuncio_registry.storage", "installations.sql")
 class PostgresInstallations(Storage):
     """Keeps `Installations`."""
 
-    def __init__(self, pool: Pool, *, scans: "Pool | None" = None) -> None:
-        """scans: where pages are read; it may lag behind."""
-        super().__init__(pool)
-        self._scanning = self if scans is None else Storage(scans)
-
     async def get(self, app_id: str, installation_id: UUID) -> Installation | None:
         async with self.connection() as connection:
             row = await connection.fetchrow(Q.installation, app_id, installation_id)
         return None if row is None else rows_.installation_from(row)
-
-    async def page(
-        self, app_id: str, *, predicate: Predicate | None, first: UUID, limit: int
-    ) -> list[Installation]:
-        query = where(Q.installations, predicate, (app_id, first, limit))
-        async with self._scanning.connection() as connection:
-            return [rows_.installation_from(row) for row in await connection.fetch(*query)]
 
     async def update(
         self, app_id: str, installation_id: UUID, change: FactsChange, *, now: datetime

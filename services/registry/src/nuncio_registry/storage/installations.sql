@@ -8,18 +8,6 @@ SELECT i.installation_id, i.platform, i.provider, i.environment, i.user_id, i.to
   FROM installation AS i
  WHERE i.app_id = $1 AND i.installation_id = $2;
 
--- name: installations
--- Installations from the key $2 on that match the predicate, in key order, without their tokens.
-SELECT i.installation_id, i.platform, i.provider, i.environment, i.user_id, i.token_state,
-       i.token_state_reason, i.token_hash, i.permission, i.language, i.country, i.time_zone,
-       i.app_version, i.os_version, i.device_model, i.sdk_version, i.topics, i.tags, i.attributes,
-       i.last_seen_at, i.consents_granted, i.consents_denied, i.created_at, i.registered_at,
-       i.token_changed_at, i.last_opened_at, i.died_at, i.vapid_key_id
-  FROM installation AS i
- WHERE i.app_id = $1 AND i.installation_id >= $2 AND TRUE /* predicate */
- ORDER BY i.installation_id
- LIMIT $3;
-
 -- name: update_installation
 -- Facts that are NULL stay; then topics $14 and tags $16 are added, topics $15, tags $17 and
 -- attributes $18 taken away. Gives the permission before, too. Waits for other writers.
@@ -41,7 +29,8 @@ UPDATE installation AS i
        topics = changed_set(coalesce($11::text[], i.topics), $14::text[], $15::text[]),
        tags = changed_set(coalesce($12::text[], i.tags), $16::text[], $17::text[]),
        attributes = (i.attributes || coalesce($13::jsonb, '{}')) - $18::text[],
-       last_seen_at = greatest(i.last_seen_at, $19)
+       last_seen_at = greatest(i.last_seen_at, $19),
+       content_hash = NULL
   FROM before
  WHERE i.app_id = $1 AND i.installation_id = $2
 RETURNING i.installation_id, i.platform, i.provider, i.environment, i.user_id, i.token_state,
@@ -60,7 +49,7 @@ WITH before AS (
      FOR UPDATE
 )
 UPDATE installation AS i
-   SET user_id = nullif($3, '')
+   SET user_id = nullif($3, ''), content_hash = NULL
   FROM before
  WHERE i.app_id = $1 AND i.installation_id = $2
 RETURNING coalesce(before.user_id, '') AS user_id, i.platform;
@@ -76,7 +65,7 @@ WITH moving AS MATERIALIZED (
      FOR UPDATE
 )
 UPDATE installation AS i
-   SET user_id = $3
+   SET user_id = $3, content_hash = NULL
   FROM moving
  WHERE i.app_id = $1 AND i.installation_id = moving.installation_id
 RETURNING i.installation_id, i.platform;
@@ -85,7 +74,8 @@ RETURNING i.installation_id, i.platform;
 -- Purposes $3 are granted and $4 denied; gives the latest state of all.
 UPDATE installation
    SET consents_granted = changed_set(consents_granted, $3::text[], $4::text[]),
-       consents_denied = changed_set(consents_denied, $4::text[], $3::text[])
+       consents_denied = changed_set(consents_denied, $4::text[], $3::text[]),
+       content_hash = NULL
  WHERE app_id = $1 AND installation_id = $2
 RETURNING platform, consents_granted, consents_denied;
 
@@ -145,18 +135,14 @@ SELECT i.installation_id
 
 -- name: reachability
 -- The installations of the users $2, counted by user, channel and the first reason that keeps them
--- from being reached, 0 for none: the rule of domain.model.Suppression, as in selection.sql. $3: the
+-- from being reached, 0 for none, see the function suppression of schema.sql. $3: the
 -- purpose, empty: consent is not asked for. $4: stale before.
 SELECT s.user_id, s.provider, s.platform, s.suppression, count(*) AS installations,
        max(s.last_seen_at) AS last_seen_at
   FROM (
          SELECT i.user_id, i.provider, i.platform, i.last_seen_at,
-                CASE WHEN i.token_state <> 1 THEN 2
-                     WHEN i.permission = 4 OR (i.permission = 1 AND i.platform <> 2) THEN 3
-                     WHEN $3::text <> '' AND $3 <> ALL (i.consents_granted) THEN 4
-                     WHEN i.last_seen_at < $4::timestamptz THEN 5
-                     ELSE 0
-                END AS suppression
+                suppression(i.token_state, i.permission, i.platform, i.consents_granted,
+                            i.last_seen_at, $3, $4) AS suppression
            FROM unnest($2::text[]) AS asked (user_id)
                 CROSS JOIN LATERAL (
                   SELECT i.*

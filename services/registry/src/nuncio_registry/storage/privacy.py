@@ -1,7 +1,7 @@
 """Erasure and export: what is kept of people, over all tables."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,8 +13,8 @@ from nuncio_registry.domain.ports.privacy import (
     Erasure,
     ErasureMark,
     ErasureSubject,
+    RecordKind,
     StoredRow,
-    UserRecords,
 )
 from nuncio_registry.storage.attributes import from_json
 from nuncio_registry.storage.connection import Connection, Storage
@@ -24,11 +24,22 @@ from nuncio_runtime.postgres import load_queries
 Q: Final = load_queries("nuncio_registry.storage", "privacy.sql")
 
 _AT_ONCE: Final = 1_000
+
+# An installation has up to some ten kilobytes of attributes, topics and tags.
+_READ_AT_ONCE: Final = 100
 _NEWEST: Final = ErasureMark(datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 
 
+_RECORDS: Final = {
+    RecordKind.INSTALLATION: Q.user_installations,
+    RecordKind.CONSENT: Q.consent_events,
+    RecordKind.CHANGE: Q.changes,
+    RecordKind.INVALIDATION: Q.invalidations,
+}
+
+
 class PostgresPersonalData(Storage):
-    """Keeps `PersonalData`."""
+    """Keeps `PersonalData` and `UserRecords`."""
 
     async def erase_user(self, user_id: str, proof: Erasure) -> Erasure:
         async def attempt(connection: Connection) -> Erasure:
@@ -58,19 +69,20 @@ class PostgresPersonalData(Storage):
                 rows = await connection.fetch(Q.erasures_of_subject, *arguments, subject_hash)
         return [_erasure_from(row) for row in rows]
 
-    async def records(self, app_id: str, user_id: str, *, most_rows: int) -> UserRecords | None:
-        limit = most_rows + 1
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        async with self.transaction(begin) as connection:
-            installations = await connection.fetch(Q.user_installations, app_id, user_id, limit)
-            ids = [row["installation_id"] for row in installations]
-            consents = await connection.fetch(Q.consent_events, app_id, ids, limit)
-            changes = await connection.fetch(Q.changes, app_id, ids, limit)
-            invalidations = await connection.fetch(Q.invalidations, app_id, ids, limit)
-        tables = (installations, consents, changes, invalidations)
-        if any(len(rows) > most_rows for rows in tables):
-            return None
-        return UserRecords(*([_plain(row) for row in rows] for rows in tables))
+    async def records(
+        self, app_id: str, user_id: str
+    ) -> AsyncGenerator[tuple[RecordKind, StoredRow], None]:
+        ids: list[UUID] = []
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            for kind, query in _RECORDS.items():
+                of = user_id if kind is RecordKind.INSTALLATION else ids
+                async for row in connection.cursor(query, app_id, of, prefetch=_READ_AT_ONCE):
+                    if kind is RecordKind.INSTALLATION:
+                        ids.append(row["installation_id"])
+                    yield kind, _plain(row)
 
 
 async def _erase(

@@ -75,8 +75,8 @@ SELECT e.erasure_id, e.app_id, e.subject, e.subject_hash, e.removed, e.principal
  LIMIT $4;
 
 -- name: user_installations
--- The installations of the user $2 in key order, at most $3: all columns but the sealed token, the
--- id of its key, and what is computed from others.
+-- The installations of the user $2 in key order: all columns but the sealed token, the id of its
+-- key, and what is computed from others.
 SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
        i.token_state_reason, i.token_hash, i.vapid_key_id, i.permission, i.user_id,
        i.registered_at, i.token_changed_at, i.observed_at, i.created_at, i.last_seen_at,
@@ -85,12 +85,11 @@ SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
        i.consents_granted, i.consents_denied
   FROM installation AS i
  WHERE i.app_id = $1 AND i.user_id = $2
- ORDER BY i.installation_id
- LIMIT $3;
+ ORDER BY i.installation_id;
 
 -- name: consent_events
--- The ledger of the installations $2, in order, at most $3 entries. OFFSET 0 is a fence, as in those
--- below: each installation is looked up by its key.
+-- The ledger of the installations $2, in order. OFFSET 0 is a fence, as in those below: each
+-- installation is looked up by its key.
 SELECT e.installation_id, e.purpose, e.state, e.source, e.prompt_strategy, e.policy_version,
        e.actor, e.changed_at
   FROM unnest($2::uuid[]) AS told (installation_id)
@@ -100,11 +99,10 @@ SELECT e.installation_id, e.purpose, e.state, e.source, e.prompt_strategy, e.pol
           WHERE e.app_id = $1 AND e.installation_id = told.installation_id
          OFFSET 0
        ) AS e
- ORDER BY e.installation_id, e.event_id
- LIMIT $3;
+ ORDER BY e.installation_id, e.event_id;
 
 -- name: changes
--- What the change feed has of the installations $2, in order, at most $3 events.
+-- What the change feed has of the installations $2, in order.
 SELECT c.installation_id, c.kind, c.value, c.detail, c.happened_at
   FROM unnest($2::uuid[]) AS told (installation_id)
        CROSS JOIN LATERAL (
@@ -113,11 +111,10 @@ SELECT c.installation_id, c.kind, c.value, c.detail, c.happened_at
           WHERE c.app_id = $1 AND c.installation_id = told.installation_id
          OFFSET 0
        ) AS c
- ORDER BY c.installation_id, c.transaction_id, c.change_id
- LIMIT $3;
+ ORDER BY c.installation_id, c.transaction_id, c.change_id;
 
 -- name: invalidations
--- What providers called dead of the installations $2, in order, at most $3.
+-- What providers called dead of the installations $2, in order.
 SELECT v.installation_id, v.token_hash, v.dead_since, v.invalidated_at, v.restored_at, v.reason,
        v.lane, v.campaign
   FROM unnest($2::uuid[]) AS told (installation_id)
@@ -127,5 +124,4 @@ SELECT v.installation_id, v.token_hash, v.dead_since, v.invalidated_at, v.restor
           WHERE v.app_id = $1 AND v.installation_id = told.installation_id
          OFFSET 0
        ) AS v
- ORDER BY v.installation_id, v.invalidation_id
- LIMIT $3;
+ ORDER BY v.installation_id, v.invalidation_id;

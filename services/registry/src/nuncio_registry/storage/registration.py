@@ -1,22 +1,65 @@
 """Registration: the page's rows are locked, the plan is asked for, and carried out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from nuncio_registry.domain.model import Registration
-from nuncio_registry.domain.ports.registration import Known, Plan, Result, Round
+from nuncio_registry.domain.ports.registration import Known, NewRow, Plan, Repeat, Result, Round
 from nuncio_registry.storage import rows as rows_
-from nuncio_registry.storage.connection import Connection, Overtaken, Storage
+from nuncio_registry.storage.connection import RACES, Connection, Fetching, Overtaken, Pool, Storage
 from nuncio_registry.storage.history import Said, record_changes, record_consents
 from nuncio_registry.storage.ownership import Ownership, release, take
-from nuncio_runtime.postgres import load_queries
+from nuncio_runtime.postgres import load_queries, storage_faults
 
 Q: Final = load_queries("nuncio_registry.storage", "registration.sql")
 
 
 class PostgresRegistrations(Storage):
     """Keeps `Registrations`."""
+
+    def __init__(self, pool: Pool, *, by_key: Fetching | None = None) -> None:
+        """by_key: of `open_by_key`; without it the planner chooses, which suits small tables."""
+        super().__init__(pool)
+        self._by_key: Fetching = pool if by_key is None else by_key
+
+    async def move_times_on(
+        self, app_id: str, repeats: Sequence[Repeat], *, key_id: int, now: datetime
+    ) -> dict[int, datetime]:
+        if not repeats:
+            return {}
+        # In key order, as all writers do, so that fewer of them wait for each other in a circle.
+        order = sorted(range(len(repeats)), key=lambda at: repeats[at].installation_id)
+        columns = zip(*(repeats[at] for at in order), strict=True)
+        try:
+            with storage_faults():
+                moved = await self._by_key.fetch(Q.move_times_on, app_id, now, *columns, key_id)
+        except RACES:
+            return {}
+        return {order[position - 1]: registered_at for position, registered_at in moved}
+
+    async def create(
+        self,
+        app_id: str,
+        rows: Sequence[Registration],
+        new: Sequence[NewRow],
+        *,
+        hashes: Sequence[bytes],
+        now: datetime,
+    ) -> Collection[UUID]:
+        # In key order, as all writers do, so that fewer of them wait for each other in a circle.
+        ordered = sorted(new, key=lambda row: rows[row.row].installation_id)
+        _, *columns = rows_.installation_columns(rows, ordered, hashes)
+        consents = rows_.consent_documents(rows, ordered)
+        try:
+            with storage_faults():
+                created = await self._by_key.fetch(
+                    Q.create_installations, app_id, now, *columns, consents
+                )
+        except RACES:
+            return ()
+        return {row[0] for row in created}
 
     async def register(
         self,

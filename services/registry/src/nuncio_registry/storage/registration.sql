@@ -33,6 +33,107 @@ SELECT i.*
             FOR UPDATE
        ) AS i;
 
+-- name: move_times_on
+-- Registrations that only repeat what their rows are made of, by columns: installations $3, content
+-- hashes $4, observed at $5 and last seen at $6, NULL: now, which is $2. Gives the positions of those
+-- that are so, owned, sealed with the key $7, and not observed later; the others are left alone.
+UPDATE installation AS i
+   SET registered_at = greatest(i.registered_at, $2::timestamptz),
+       observed_at = greatest(i.observed_at, coalesce(told.observed_at, $2)),
+       last_seen_at = greatest(i.last_seen_at, coalesce(told.last_seen_at, $2))
+  FROM (
+         SELECT $1::text AS app_id, given.*
+           FROM unnest($3::uuid[], $4::bytea[], $5::timestamptz[], $6::timestamptz[])
+                WITH ORDINALITY
+                AS given (installation_id, content_hash, observed_at, last_seen_at, position)
+         OFFSET 0
+       ) AS told
+ WHERE i.app_id = told.app_id AND i.installation_id = told.installation_id
+   AND i.content_hash = told.content_hash AND i.token_state = 1 AND i.token_key_id = $7
+   AND (told.observed_at IS NULL OR told.observed_at >= i.observed_at)
+RETURNING told.position, i.registered_at;
+
+-- name: create_installations
+-- First registrations, by columns as in write_installations, consents as documents: those whose
+-- installation and token nobody has. Gives them; the others are left alone. Whoever is overtaken by
+-- another transaction fails as a whole.
+WITH new AS MATERIALIZED (
+  SELECT told.*
+    FROM unnest(
+           $3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[],
+           $7::bytea[], $8::smallint[], $9::bytea[], $10::text[], $11::timestamptz[],
+           $12::text[], $13::smallint[], $14::text[], $15::text[], $16::text[], $17::text[],
+           $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::jsonb[],
+           $24::timestamptz[], $25::text[], $26::text[], $27::bytea[], $28::jsonb[]
+         ) AS told (
+           installation_id, platform, provider, environment,
+           token_sealed, token_key_id, token_hash, vapid_key_id, observed_at,
+           user_id, permission, language, country, time_zone, app_version,
+           os_version, device_model, sdk_version, topics, tags, attributes,
+           last_seen_at, granted, denied, content_hash, consents
+         )
+         LEFT JOIN LATERAL (
+           SELECT TRUE AS is_known
+             FROM installation AS i
+            WHERE i.app_id = $1 AND i.installation_id = told.installation_id
+           OFFSET 0
+         ) AS i ON TRUE
+         LEFT JOIN LATERAL (
+           SELECT TRUE AS is_owned
+             FROM live_token AS o
+            WHERE o.app_id = $1 AND o.token_hash = told.token_hash
+              AND o.environment = told.environment
+           OFFSET 0
+         ) AS o ON TRUE
+   WHERE i.is_known IS NULL AND o.is_owned IS NULL
+), created AS (
+  INSERT INTO installation (
+           app_id, installation_id, platform, provider, environment,
+           token_sealed, token_key_id, token_hash, vapid_key_id, token_state,
+           registered_at, token_changed_at, created_at, observed_at,
+           user_id, permission, language, country, time_zone, app_version, os_version,
+           device_model, sdk_version,
+           topics, tags, attributes,
+           last_seen_at, consents_granted, consents_denied, content_hash)
+  SELECT $1, new.installation_id, new.platform, new.provider, new.environment,
+         new.token_sealed, new.token_key_id, new.token_hash, new.vapid_key_id, 1,
+         $2::timestamptz, $2, $2, coalesce(new.observed_at, $2),
+         new.user_id, coalesce(new.permission, 1::smallint), new.language, new.country,
+         new.time_zone, new.app_version, new.os_version,
+         nullif(new.device_model, ''), nullif(new.sdk_version, ''),
+         coalesce(string_to_array(new.topics, ' '), '{}'),
+         coalesce(string_to_array(new.tags, ' '), '{}'), coalesce(new.attributes, '{}'),
+         coalesce(new.last_seen_at, $2),
+         coalesce(string_to_array(new.granted, ' '), '{}'),
+         coalesce(string_to_array(new.denied, ' '), '{}'),
+         new.content_hash
+    FROM new
+), owned AS (
+  INSERT INTO live_token (app_id, installation_id, token_hash, environment)
+  SELECT $1, new.installation_id, new.token_hash, new.environment
+    FROM new
+), said AS MATERIALIZED (
+  SELECT new.installation_id, new.platform, consent.document
+    FROM new
+         CROSS JOIN LATERAL jsonb_array_elements(new.consents -> 'said') AS consent (document)
+), recorded AS (
+  INSERT INTO consent_event (
+           app_id, installation_id, purpose, state, source, prompt_strategy, policy_version,
+           actor, changed_at)
+  SELECT $1, said.installation_id, said.document ->> 0, (said.document -> 1)::smallint,
+         said.document ->> 2, said.document ->> 3, said.document ->> 4, said.document ->> 5, $2
+    FROM said
+), told_of AS (
+  INSERT INTO change (app_id, happened_at, installation_id, kind, platform, value, detail)
+  SELECT $1, $2, new.installation_id, 1, new.platform, 0, ''
+    FROM new
+   UNION ALL
+  SELECT $1, $2, said.installation_id, 8, said.platform, (said.document -> 1)::smallint,
+         said.document ->> 0
+    FROM said
+)
+SELECT new.installation_id FROM new;
+
 -- name: replace_owners
 -- The installations $2 lose their token to others: REPLACED.
 UPDATE installation AS i
@@ -56,7 +157,7 @@ INSERT INTO installation AS i (
          user_id, permission, language, country, time_zone, app_version, os_version,
          device_model, sdk_version,
          topics, tags, attributes,
-         last_seen_at, consents_granted, consents_denied)
+         last_seen_at, consents_granted, consents_denied, content_hash)
 SELECT $1, new.installation_id, new.platform, new.provider, new.environment,
        coalesce(new.token_sealed, ''), coalesce(new.token_key_id, 0), new.token_hash,
        new.vapid_key_id, 1,
@@ -73,19 +174,20 @@ SELECT $1, new.installation_id, new.platform, new.provider, new.environment,
        coalesce(new.attributes, CASE WHEN new.is_new THEN '{}' ELSE 'null' END::jsonb),
        coalesce(new.last_seen_at, $2),
        coalesce(string_to_array(new.granted, ' '), '{}'),
-       coalesce(string_to_array(new.denied, ' '), '{}')
+       coalesce(string_to_array(new.denied, ' '), '{}'),
+       new.content_hash
   FROM unnest(
          $3::boolean[], $4::uuid[], $5::smallint[], $6::smallint[], $7::smallint[],
          $8::bytea[], $9::smallint[], $10::bytea[], $11::text[], $12::timestamptz[],
          $13::text[], $14::smallint[], $15::text[], $16::text[], $17::text[], $18::text[],
          $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[],
-         $25::timestamptz[], $26::text[], $27::text[]
+         $25::timestamptz[], $26::text[], $27::text[], $28::bytea[]
        ) AS new (
          is_new, installation_id, platform, provider, environment,
          token_sealed, token_key_id, token_hash, vapid_key_id, observed_at,
          user_id, permission, language, country, time_zone, app_version,
          os_version, device_model, sdk_version, topics, tags, attributes,
-         last_seen_at, granted, denied
+         last_seen_at, granted, denied, content_hash
        )
 ON CONFLICT (app_id, installation_id) DO UPDATE
    SET platform = excluded.platform,
@@ -139,5 +241,6 @@ ON CONFLICT (app_id, installation_id) DO UPDATE
               THEN i.consents_denied
               ELSE changed_set(i.consents_denied, excluded.consents_denied,
                                excluded.consents_granted)
-         END
+         END,
+       content_hash = excluded.content_hash
  WHERE excluded.created_at = '-infinity';

@@ -27,10 +27,9 @@ from nuncio_registry.domain.ports.installations import ReachCount
 from nuncio_registry.domain.ports.registration import Known, NewRow
 from nuncio_registry.domain.ports.selection import SelectedRows
 from nuncio_registry.storage.attributes import from_json, size_of, to_json
+from nuncio_registry.storage.looking import is_sparse
 
 _WORDS: Final = " "
-# A page is sparse when fewer than one of so many keys matched.
-_SPARSE: Final = 100
 
 
 def app_from(row: Record) -> App:
@@ -187,7 +186,15 @@ def installation_columns(
         [fact.last_seen for fact in facts],
         [purposes(row.consents, ConsentState.GRANTED) for row in page],
         [purposes(row.consents, ConsentState.DENIED) for row in page],
+        [row.content_hash for row in page],
     ]
+
+
+def consent_documents(
+    rows: Sequence[Registration], new: Sequence[NewRow]
+) -> list[dict[str, list[tuple[Any, ...]]]]:
+    """The last column of `create_installations`; objects, as lists would be dimensions."""
+    return [{"said": [tuple(change) for change in rows[n.row].consents]} for n in new]
 
 
 def attributes_to_json(facts: Facts) -> dict[str, Any] | None:
@@ -209,7 +216,7 @@ def scanned_from(row: Record, *, limit: int, keys: int) -> SelectedRows:
     matched, boundary = row["matched"], row["boundary"]
     return selected_from(row, cursor=boundary or row["last_id"])._replace(
         ended=boundary is None and matched < limit,
-        sparse=boundary is not None and matched * _SPARSE < keys,
+        sparse=boundary is not None and is_sparse(matched, keys=keys),
     )
 
 

@@ -15,6 +15,19 @@ CREATE FUNCTION changed_set (present text[], added text[], removed text[]) RETUR
      WHERE item <> ALL (removed)
   );
 
+-- Why an installation may not be reached, 0: it may be. The rule of domain.model.Suppression, by its
+-- numbers. The planner puts the expression in the place of each call.
+CREATE FUNCTION suppression (
+  token_state smallint, permission smallint, platform smallint, consents_granted text[],
+  last_seen_at timestamptz, purpose text, stale_before timestamptz) RETURNS int
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN CASE WHEN token_state <> 1 THEN 2
+              WHEN permission = 4 OR (permission = 1 AND platform <> 2) THEN 3
+              WHEN purpose <> '' AND purpose <> ALL (consents_granted) THEN 4
+              WHEN last_seen_at < stale_before THEN 5
+              ELSE 0
+         END;
+
 CREATE TABLE app (
   app_id text COLLATE "C" PRIMARY KEY,
   display_name text NOT NULL,
@@ -45,6 +58,8 @@ CREATE TABLE installation (
   died_at timestamptz,
   token_hash bytea NOT NULL CHECK (octet_length(token_hash) = 32),
   token_sealed bytea NOT NULL,
+  -- Keyed, of the registration that made the row what it is; NULL once something else changed it.
+  content_hash bytea,
   token_state_reason text NOT NULL DEFAULT '',
   vapid_key_id text NOT NULL DEFAULT '',
   user_id text,

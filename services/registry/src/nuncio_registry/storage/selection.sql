@@ -34,12 +34,8 @@ SELECT count(*) AS matched,
   FROM (
          SELECT i.installation_id, i.token_hash, i.platform, i.provider, i.environment,
                 i.token_sealed, i.token_key_id, i.vapid_key_id, i.registered_at,
-                CASE WHEN i.token_state <> 1 THEN 2
-                     WHEN i.permission = 4 OR (i.permission = 1 AND i.platform <> 2) THEN 3
-                     WHEN $4::text <> '' AND $4 <> ALL (i.consents_granted) THEN 4
-                     WHEN i.last_seen_at < $5::timestamptz THEN 5
-                     ELSE 0
-                END AS suppression
+                suppression(i.token_state, i.permission, i.platform, i.consents_granted,
+                            i.last_seen_at, $4, $5) AS suppression
            FROM (
                   SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
                          i.token_key_id, i.permission, i.registered_at, i.token_changed_at,
@@ -76,12 +72,8 @@ SELECT count(*) AS matched,
   FROM (
          SELECT i.installation_id, i.token_hash, i.platform, i.provider, i.environment,
                 i.token_sealed, i.token_key_id, i.vapid_key_id, i.registered_at,
-                CASE WHEN i.token_state <> 1 THEN 2
-                     WHEN i.permission = 4 OR (i.permission = 1 AND i.platform <> 2) THEN 3
-                     WHEN $3::text <> '' AND $3 <> ALL (i.consents_granted) THEN 4
-                     WHEN i.last_seen_at < $4::timestamptz THEN 5
-                     ELSE 0
-                END AS suppression
+                suppression(i.token_state, i.permission, i.platform, i.consents_granted,
+                            i.last_seen_at, $3, $4) AS suppression
            FROM unnest($2::uuid[]) AS x(installation_id)
           CROSS JOIN LATERAL (
                   SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
@@ -97,46 +89,3 @@ SELECT count(*) AS matched,
           WHERE TRUE /* predicate */
           ORDER BY i.installation_id
        ) AS s;
-
--- name: find_by_sets
--- Keys from $2 to $3 of at most $4 installations that match, in no order. The inner condition is
--- for the index on topics, tags and attributes alone; OFFSET 0 is a fence around it.
-SELECT i.installation_id
-  FROM (
-         SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
-                i.token_key_id, i.permission, i.registered_at, i.token_changed_at,
-                i.created_at, i.last_seen_at, i.last_opened_at, i.token_hash,
-                i.token_sealed, i.vapid_key_id, i.user_id, i.language, i.country,
-                i.time_zone, i.app_version_parts, i.os_version_parts, i.device_model,
-                i.sdk_version, i.topics, i.tags, i.attributes, i.consents_granted,
-                i.app_id
-           FROM installation AS i
-          WHERE TRUE /* indexed */
-         OFFSET 0
-       ) AS i
- WHERE i.app_id = $1 AND i.installation_id BETWEEN $2 AND $3 AND TRUE /* predicate */
- LIMIT $4;
-
--- name: find_by_users
--- Keys from $2 to $3 of at most $4 installations of the users $5, in no order.
-SELECT i.installation_id
-  FROM unnest($5::text[]) AS x(user_id)
-  JOIN installation AS i ON i.app_id = $1 AND i.user_id = x.user_id AND i.user_id IS NOT NULL
- WHERE i.installation_id BETWEEN $2 AND $3
- LIMIT $4;
-
--- name: count_targets
--- What select_targets gives for all keys from $2 to $3, counted by reason and platform.
-SELECT s.suppression, s.platform, count(*) AS installations
-  FROM (
-         SELECT i.platform,
-                CASE WHEN i.token_state <> 1 THEN 2
-                     WHEN i.permission = 4 OR (i.permission = 1 AND i.platform <> 2) THEN 3
-                     WHEN $4::text <> '' AND $4 <> ALL (i.consents_granted) THEN 4
-                     WHEN i.last_seen_at < $5::timestamptz THEN 5
-                     ELSE 0
-                END AS suppression
-           FROM installation AS i
-          WHERE i.app_id = $1 AND i.installation_id BETWEEN $2 AND $3 AND TRUE /* predicate */
-       ) AS s
- GROUP BY s.suppression, s.platform;

@@ -13,6 +13,7 @@ from nuncio_registry.domain.ports.statistics import (
     Prompts,
     Stock,
     UserPart,
+    Waiting,
 )
 from nuncio_registry.storage.connection import Storage
 from nuncio_runtime.postgres import load_queries
@@ -69,6 +70,12 @@ class PostgresStatistics(Storage):
         async with self.connection() as connection:
             rows = await connection.fetch(Q.flows, app_id, since)
         return [Flow(*row) for row in rows]
+
+    async def waiting(self, app_id: str) -> Waiting:
+        async with self.connection() as connection:
+            row = await connection.fetchrow(Q.waiting, app_id)
+        assert row is not None, "it is always one row"
+        return Waiting(*row)
 
     async def roll_up(self, app_id: str, *, limit: int) -> int:
         async with self.connection() as connection:

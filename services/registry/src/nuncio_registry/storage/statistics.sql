@@ -77,6 +77,30 @@ SELECT b.app_id IS NULL
   FROM (SELECT $1::text AS app_id) AS asked
        LEFT JOIN bookmark AS b ON b.app_id = asked.app_id AND b.name = 'flow';
 
+-- name: waiting
+-- When the oldest change happened that is not counted yet, and the oldest that no reader of the feed is
+-- given: a transaction that is not newer still runs. NULL: there is none. The order asks for the
+-- index, as in has_news.
+SELECT (
+         SELECT c.happened_at
+           FROM change AS c
+          WHERE c.app_id = $1
+            AND (c.transaction_id, c.change_id) >
+                (coalesce(b.transaction_id, '0'), coalesce(b.change_id, 0))
+          ORDER BY c.transaction_id, c.change_id
+          LIMIT 1
+       ) AS uncounted_since,
+       (
+         SELECT c.happened_at
+           FROM change AS c
+          WHERE c.app_id = $1
+            AND c.transaction_id >= pg_snapshot_xmin(pg_current_snapshot())
+          ORDER BY c.transaction_id, c.change_id
+          LIMIT 1
+       ) AS held_back_since
+  FROM (SELECT $1::text AS app_id) AS asked
+       LEFT JOIN bookmark AS b ON b.app_id = asked.app_id AND b.name = 'flow';
+
 -- name: keep_app
 -- One row when there is such an app; it is not deleted until the transaction ends.
 SELECT app_id FROM app WHERE app_id = $1 FOR KEY SHARE;

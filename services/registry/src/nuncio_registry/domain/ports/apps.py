@@ -19,7 +19,11 @@ class AppStore(Protocol):
     """Apps."""
 
     async def create(self, app: App) -> App:
-        """Store the app unless its id is taken; give what is stored under the id then."""
+        """Store the app unless its id is taken; give what is stored under the id then.
+
+        It inherits nothing from an app with this id that was deleted: what is left of that is gone
+        when it is there, and the positions in its change feed have expired.
+        """
 
     async def get(self, app_id: str) -> App | None:
         """The app, None when there is none."""

@@ -16,7 +16,6 @@ from nuncio_registry.domain.model import (
     Suppression,
     Touch,
 )
-from nuncio_registry.domain.predicate import Predicate
 
 
 class ReachCount(NamedTuple):
@@ -41,11 +40,6 @@ class Installations(Protocol):
 
     async def get(self, app_id: str, installation_id: UUID) -> Installation | None:
         """The installation, None when there is none."""
-
-    async def page(
-        self, app_id: str, *, predicate: Predicate | None, first: UUID, limit: int
-    ) -> list[Installation]:
-        """Installations that match, in key order, from the key `first` on."""
 
     async def update(
         self, app_id: str, installation_id: UUID, change: FactsChange, *, now: datetime

@@ -2,9 +2,9 @@
 contract.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
@@ -42,16 +42,27 @@ class ErasureMark(NamedTuple):
 StoredRow: TypeAlias = Mapping[str, object]
 
 
-class UserRecords(NamedTuple):
-    """Everything that is kept of a user but the sealed tokens, each in key order.
+class RecordKind(Enum):
+    """What a row that is kept of a user tells. CONSENT: of the ledger. CHANGE: of the feed."""
 
-    consents: of the ledger. changes: of the change feed.
-    """
+    INSTALLATION = auto()
+    CONSENT = auto()
+    CHANGE = auto()
+    INVALIDATION = auto()
 
-    installations: Sequence[StoredRow]
-    consents: Sequence[StoredRow]
-    changes: Sequence[StoredRow]
-    invalidations: Sequence[StoredRow]
+
+class UserRecords(Protocol):
+    """What is kept of a user."""
+
+    def records(
+        self, app_id: str, user_id: str
+    ) -> AsyncGenerator[tuple[RecordKind, StoredRow], None]:
+        """Everything that is kept of the user at one moment but the sealed tokens, row by row.
+
+        In the order of kinds, each kind in key order: all installations come before their history.
+        Few rows are in memory at a time. Close it to end before the last one: until then it has a
+        connection to itself.
+        """
 
 
 class PersonalData(Protocol):
@@ -73,6 +84,3 @@ class PersonalData(Protocol):
         self, app_id: str, *, subject_hash: bytes | None, before: ErasureMark | None, limit: int
     ) -> list[Erasure]:
         """Proofs of the app, of one subject or of all, newest first, those before the mark."""
-
-    async def records(self, app_id: str, user_id: str, *, most_rows: int) -> UserRecords | None:
-        """What is kept of the user at one moment; None when a table has more rows of it."""

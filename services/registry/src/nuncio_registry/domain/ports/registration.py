@@ -1,6 +1,6 @@
 """What the domain asks of the storage of registrations. The comments are the contract."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
@@ -91,12 +91,49 @@ class Plan(NamedTuple):
     changes: list[Change]
 
 
+class Repeat(NamedTuple):
+    """A registration, held against what is stored: whether it only repeats that.
+
+    content_hash: see `domain.repeats`. observed_at and last_seen: None means now.
+    """
+
+    installation_id: UUID
+    content_hash: bytes
+    observed_at: datetime | None
+    last_seen: datetime | None
+
+
 class Registrations(Protocol):
     """Installations as they register.
 
     Every call is one transaction, safe under races: whatever the callers do at the same time, a
     token has at most one live owner per app and environment.
     """
+
+    async def move_times_on(
+        self, app_id: str, repeats: Sequence[Repeat], *, key_id: int, now: datetime
+    ) -> dict[int, datetime]:
+        """Register again what is stored, by position: the time of the registration stored now.
+
+        Left out, with nothing done to them: rows with another content, without a live token or
+        with one that the key `key_id` did not seal, and rows that were observed later. Times never
+        go back.
+        """
+
+    async def create(
+        self,
+        app_id: str,
+        rows: Sequence[Registration],
+        new: Sequence[NewRow],
+        *,
+        hashes: Sequence[bytes],
+        now: datetime,
+    ) -> Collection[UUID]:
+        """Store those of the rows `new` whose installation and token nobody has; which they were.
+
+        Each is in ledger and feed as `register` puts it there. new: no two of one installation or
+        one token. When another transaction comes between, nothing is stored.
+        """
 
     async def register(
         self,

@@ -6,10 +6,26 @@ from itertools import compress
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from nuncio_registry.domain.model import Platform, Provider, Suppression
+from nuncio_registry.domain.model import Installation, Platform, Provider, Suppression
 from nuncio_registry.domain.predicate import Predicate
 
 T = TypeVar("T")
+Seen_co = TypeVar("Seen_co", bound="Looked", covariant=True)
+
+
+class Looked(Protocol):
+    """What came of looking at some keys.
+
+    cursor: the last of them, None: there was none to look at. ended: no key of the selection comes
+    after it. sparse: of the keys looked at, fewer than one in a hundred matched.
+    """
+
+    @property
+    def cursor(self) -> UUID | None: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def sparse(self) -> bool: ...
 
 
 class Selection(NamedTuple):
@@ -33,8 +49,7 @@ class SelectedRows(NamedTuple):
     ids and token_refs: 16 bytes each. platforms, providers, environments: one byte each.
     vapid_key_ids: of the Web Push rows alone. registered_at: 8 bytes each, big-endian, in
     microseconds since 2000, as PostgreSQL keeps it. suppressed: how many others matched, by
-    reason. cursor: the last key of the page; None: there was none to look at. ended: no key of the
-    selection comes after it. sparse: of the keys looked at, fewer than one in a hundred matched.
+    reason. cursor, ended, sparse: see `Looked`.
     """
 
     ids: bytes
@@ -89,22 +104,39 @@ class Counts(NamedTuple):
     suppressed: Mapping[Suppression, int]
 
 
-class Selections(Protocol):
-    """Reads installations by the million. Tokens of suppressed rows stay in the storage."""
+class CountedRows(NamedTuple):
+    """What matched among some keys; see `Looked`."""
 
-    async def scan(self, selection: Selection, *, limit: int, keys: int) -> SelectedRows:
+    counts: Counts
+    cursor: UUID | None
+    ended: bool = False
+    sparse: bool = False
+
+
+class ListedRows(NamedTuple):
+    """The installations that match among some keys, in key order; see `Looked`."""
+
+    installations: Sequence[Installation]
+    cursor: UUID | None
+    ended: bool = False
+    sparse: bool = False
+
+
+class Roads(Protocol[Seen_co]):
+    """Ways to look at the installations of a selection. Every statement is short."""
+
+    async def scan(self, selection: Selection, *, limit: int, keys: int) -> Seen_co:
         """Look at the first `keys` keys, one after the other, until `limit` rows match.
 
-        Rows of both sorts count. A page may have fewer of them, or none, before the end: its
-        cursor is then the last key that was looked at, and of a full or a last page the last one
-        that matched. Reads what is committed when it is called.
+        A page may have fewer of them, or none, before the end: its cursor is then the last key
+        that was looked at, and of a full or a last page the last one that matched.
         """
 
-    async def among(self, selection: Selection, ids: Sequence[UUID]) -> SelectedRows:
+    async def among(self, selection: Selection, ids: Sequence[UUID]) -> Seen_co:
         """The rows of the selection that have one of these ids.
 
-        ids: in key order, not empty, inside the selection; the cursor is the last of them. Reads
-        as `scan` does, and costs what the ids cost.
+        ids: in key order, not empty, inside the selection; the cursor is the last of them. Costs
+        what the ids cost.
         """
 
     async def find(self, selection: Selection, *, most: int) -> list[UUID] | None:
@@ -114,5 +146,23 @@ class Selections(Protocol):
         too long: those of other apps are in it, too.
         """
 
-    async def count(self, selection: Selection) -> Counts:
-        """Count the selection. May lag behind what is committed."""
+
+class Selections(Roads[SelectedRows], Protocol):
+    """Reads installations by the million. Tokens of suppressed rows stay in the storage.
+
+    Rows of both sorts match. Reads what is committed when it is called.
+    """
+
+
+class Countings(Roads[CountedRows], Protocol):
+    """Counts what `Selections` would give. May lag behind what is committed.
+
+    All that match among the keys are counted, however many `limit` allows.
+    """
+
+
+class Listings(Roads[ListedRows], Protocol):
+    """Reads installations without their tokens. May lag behind what is committed.
+
+    All that match are listed, whether they may be reached or not.
+    """

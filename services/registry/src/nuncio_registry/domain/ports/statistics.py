@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -69,6 +69,16 @@ class Flow(NamedTuple):
     times: int
 
 
+class Waiting(NamedTuple):
+    """Since when the oldest changes of a feed wait: to be counted, and to be given to readers.
+
+    None: there is none. Readers wait for transactions that still run.
+    """
+
+    uncounted_since: datetime | None
+    held_back_since: datetime | None
+
+
 class StockScans(Protocol):
     """Counts what the installations' own rows do not tell. May read from a replica."""
 
@@ -98,6 +108,9 @@ class StatisticsStore(Protocol):
     async def flows(self, app_id: str, *, since: date) -> list[Flow]:
         """What happened from that day on."""
 
+    async def waiting(self, app_id: str) -> Waiting:
+        """How far the feed of the app, and what is counted of it, are behind."""
+
     async def roll_up(self, app_id: str, *, limit: int) -> int:
         """Count the next `limit` changes of the feed into their days; how many there were.
 
@@ -105,3 +118,10 @@ class StatisticsStore(Protocol):
         transaction that stores the counts. Changes of transactions that are not older than all
         those that still run wait, as for every reader of the feed.
         """
+
+
+class Gauge(Protocol):
+    """Shows how far the worst of all apps is behind."""
+
+    def behind(self, *, uncounted: timedelta, held_back: timedelta) -> None:
+        """See `Waiting`."""
