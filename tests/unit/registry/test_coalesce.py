@@ -428,3 +428,17 @@ async def test_leaving_writes_what_waits_behind_a_page_of_a_crowd() -> None:
 
 def test_its_repr_tells_no_rows() -> None:
     assert repr(Scene().coalescer) == "Coalescer(waiting=0, pages=0)"
+
+
+async def test_those_who_wait_for_a_page_are_of_its_crowd() -> None:
+    scene = Scene(crowd=3)
+    async with scene.coalescer:
+        await scene.call(1)
+        callers = await scene.call(2, 3)
+        await scene.finish(0)
+        assert scene.pages.begun == [("app", [1])]
+        callers += await scene.call(4)
+        await scene.advance(WAIT)
+        assert scene.pages.begun[1:] == [("app", [2, 3, 4])]
+        await scene.finish(1)
+        assert [caller.result() for caller in callers] == [4, 6, 8]

@@ -60,8 +60,8 @@ class Call:
         deadline: float | None,
         connection: Connection | None = None,
     ) -> None:
-        known = _REQUEST_ID.fullmatch(request_id)
-        trace = _TRACEPARENT.fullmatch(traceparent)
+        known = request_id and _REQUEST_ID.fullmatch(request_id)
+        trace = traceparent and _TRACEPARENT.fullmatch(traceparent)
         self.method = method
         self.deadline = deadline
         self._connection = connection

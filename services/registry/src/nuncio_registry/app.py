@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
@@ -53,11 +53,6 @@ from nuncio_registry.storage.statistics import PostgresStatistics, PostgresStock
 from nuncio_runtime.clock import SYSTEM_CLOCK, Clock
 from nuncio_runtime.postgres import is_reachable, open_pool
 from nuncio_runtime.serve import Mount, serve
-
-# Seconds that a single registration waits at most for others: to be asked for a repeat, and, when
-# it is none, to be stored. 5 ms together.
-_FIRST_WAIT: Final = 0.003
-_SECOND_WAIT: Final = 0.002
 
 
 async def run(
@@ -138,12 +133,12 @@ async def _use_cases(
         Coalescer(
             WriteTogether(register),
             clock,
-            longest_wait=_SECOND_WAIT,
+            longest_wait=0.0,  # They have waited, for being asked whether they repeat.
             waited=REGISTRATION_WAIT.observe,
         )
     )
     repeating = await stack.enter_async_context(
-        Coalescer(repeats.page, clock, longest_wait=_FIRST_WAIT, waited=REGISTRATION_WAIT.observe)
+        Coalescer(repeats.page, clock, waited=REGISTRATION_WAIT.observe)
     )
     audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))
     installations = PostgresInstallations(pools.main)

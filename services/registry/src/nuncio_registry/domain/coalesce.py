@@ -18,8 +18,8 @@ Result = TypeVar("Result")
 LONGEST_WAIT: Final = 0.005
 LARGEST_PAGE: Final = 500
 PAGES_AT_ONCE: Final = 2  # More of them are smaller, and take longer: each is several trips.
-# So many rows in a page are a crowd: the next page is better a large one, too.
-CROWD: Final = 3
+# So many callers at once are a crowd: pages are better large ones.
+CROWD: Final = 4
 MOST_WAITING: Final = 20_000
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
@@ -52,8 +52,9 @@ class Coalescer(Generic[Key, Row, Result]):
 
     A page leaves at once when none of its key is under way; else when one has been written, or,
     with fewer than `pages_at_once` under way, when its first row has waited `longest_wait`
-    seconds. After a page of `crowd` rows or more, the next one waits as long in any case, unless
-    it is full before: a page costs as much as some rows do, however few are in it.
+    seconds. When a page is written, and its rows and those that wait are `crowd` or more, the next
+    one waits as long in any case, unless it is full before: a page costs as much as some rows do,
+    however few are in it.
 
     The rows of a key are written in the order in which they came, unless pages overtake each
     other. A caller that is cancelled takes its row back while that still waits; once its page has
@@ -155,7 +156,7 @@ class Coalescer(Generic[Key, Row, Result]):
                 self._watch(key, lane)
                 self._waited(self._clock.monotonic() - page[0].since)
                 await self._write_page(key, page)
-                lane.is_crowded = len(page) >= self._crowd
+                lane.is_crowded = len(page) + len(lane.waiting) >= self._crowd
                 if lane.is_crowded and not self._is_closing:
                     break
         finally:
