@@ -24,7 +24,7 @@ from nuncio.registry.v1.registry_service_pb2 import Registration
 from nuncio.registry.v1.token_pb2 import Token, WebPushSubscription
 from nuncio_cli.demo.population import PURPOSE, SECOND_INSTALLATION_SHARE, platforms, population
 from nuncio_registry.domain.model import Provider, PushToken, TokenState
-from nuncio_registry.domain.sealing import KeyRing, binding
+from nuncio_registry.domain.sealing import CONTENT_HASH_BYTES, KeyRing, binding
 
 APP: Final = "bench"
 RARE: Final = "rare"
@@ -53,7 +53,7 @@ COLUMNS: Final = (
     "token_key_id", "permission", "registered_at", "token_changed_at", "observed_at", "created_at",
     "last_seen_at", "token_hash", "token_sealed", "user_id", "language", "country", "time_zone",
     "app_version", "os_version", "device_model", "sdk_version", "topics", "tags", "attributes",
-    "consents_granted", "consents_denied",
+    "consents_granted", "consents_denied", "content_hash",
 )  # fmt: skip
 _LIVE_COLUMNS: Final = ("app_id", "token_hash", "environment", "installation_id")
 
@@ -148,7 +148,7 @@ class Stock:
             APP, id_, platform, provider.value, 1, 2 if dead else 1, self._keys.newest, permission,
             registered, registered, registered, registered, last_seen,
             self._keys.hash(provider, token), self._keys.seal(token, self._bound + id_.bytes),
-            user_id and self._user(), *others,
+            user_id and self._user(), *others, self._dice.randbytes(CONTENT_HASH_BYTES),
         )  # fmt: skip
 
     def _user(self) -> str:
