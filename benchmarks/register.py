@@ -60,9 +60,7 @@ async def run(*, repeat: int, note: Note) -> Report:
             turns.created.append(await _measure(registry, new, database))
             pace = turns.mixed[-1].items / turns.mixed[-1].seconds / 2
             steady = _mix(again, [_request(app_id, next(fresh)) for _ in range(CALLS)])
-            turns.p99.append(
-                p99(await open_loop(registry.stub.RegisterToken, steady, per_second=pace))
-            )
+            turns.p99.append(p99(await open_loop(registry.register, steady, per_second=pace)))
     return _report(turns)
 
 
@@ -112,10 +110,10 @@ async def _populated_app(registry: Server, number: int, rows: Sequence[Registrat
 async def _measure(
     server: Server, requests: Sequence[RegisterTokenRequest], database: Database
 ) -> Run:
-    await closed_loop(server.stub.RegisterToken, requests[:WARM_UP])
+    await closed_loop(server.register, requests[:WARM_UP])
     pids = {"server": server.pid, "postgres": database.pid}
     with Stopwatch(pids).measured() as measurement:
-        await closed_loop(server.stub.RegisterToken, requests[WARM_UP:])
+        await closed_loop(server.register, requests[WARM_UP:])
         measurement.items = len(requests) - WARM_UP
     return measurement.run
 

@@ -1,4 +1,4 @@
-"""The least that a server in Python does: it reads the request and answers with nothing in it.
+"""The least that a server in Python does: it reads the message and sends it back.
 
 A process of its own: `python -m benchmarks.registering.echo PORT`.
 """
@@ -10,18 +10,18 @@ from typing import Any
 import grpc
 import uvloop
 
-from nuncio.registry.v1.registry_service_pb2 import RegisterTokenRequest, RegisterTokenResponse
+from nuncio.registry.v1.registry_service_pb2 import RegisterTokenRequest
 
 
 async def _answer(
-    _request: RegisterTokenRequest, _context: "grpc.aio.ServicerContext[Any, Any]"
-) -> RegisterTokenResponse:
-    return RegisterTokenResponse()
+    request: RegisterTokenRequest, _context: "grpc.aio.ServicerContext[Any, Any]"
+) -> RegisterTokenRequest:
+    return request
 
 
 async def _serve(port: int) -> None:
     handler = grpc.unary_unary_rpc_method_handler(
-        _answer, RegisterTokenRequest.FromString, RegisterTokenResponse.SerializeToString
+        _answer, RegisterTokenRequest.FromString, RegisterTokenRequest.SerializeToString
     )
     server = grpc.aio.server()
     service = "nuncio.registry.v1.RegistryService"

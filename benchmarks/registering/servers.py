@@ -11,12 +11,18 @@ from typing import Final
 
 import grpc
 import psutil
+from google.protobuf.message import Message
 from pydantic import SecretStr
 
 from benchmarks.outside.nghttpd import free_port
+from benchmarks.registering.load import Call
 from nuncio.registry.v1 import registry_service_pb2_grpc as rpc
 from nuncio.registry.v1.app_pb2 import App
-from nuncio.registry.v1.registry_service_pb2 import CreateAppRequest
+from nuncio.registry.v1.registry_service_pb2 import (
+    CreateAppRequest,
+    RegisterTokenRequest,
+    RegisterTokenResponse,
+)
 from nuncio_cli.stubs import RegistryStub
 from nuncio_runtime.config import DatabaseSettings
 from nuncio_runtime.embedded_postgres import EmbeddedPostgres, embedded_postgres
@@ -25,14 +31,16 @@ from nuncio_runtime.migrate import migrate
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 20.0
 CHECKOUT: Final = Path(__file__).parents[2]
+_REGISTER: Final = "/nuncio.registry.v1.RegistryService/RegisterToken"
 _GRPC_OPTIONS: Final = [("grpc.max_receive_message_length", 64 << 20)]
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its stub, and its process."""
+    """A running server: its stub, its call RegisterToken, and its process."""
 
     stub: RegistryStub
+    register: "Call[RegisterTokenRequest]"
     pid: int
 
 
@@ -65,7 +73,8 @@ async def registry_server(database: Database, folder: Path) -> AsyncIterator[Ser
         "NUNCIO_REGISTRY_KEYS__FOLDER": str(folder / "keys"),
         "NUNCIO_REGISTRY_KEYS__CREATE": "true",
     }
-    async with _process("nuncio_registry", "serve", settings=settings, port=port) as server:
+    program = ("nuncio_registry", "serve")
+    async with _process(*program, settings, port, RegisterTokenResponse) as server:
         yield server
 
 
@@ -73,7 +82,8 @@ async def registry_server(database: Database, folder: Path) -> AsyncIterator[Ser
 async def echo_server() -> AsyncIterator[Server]:
     """The echo, in a process of its own."""
     port = free_port()
-    async with _process("benchmarks.registering.echo", str(port), settings={}, port=port) as echo:
+    program = ("benchmarks.registering.echo", str(port))
+    async with _process(*program, {}, port, RegisterTokenRequest) as echo:
         yield echo
 
 
@@ -85,8 +95,9 @@ async def new_app(registry: Server, app_id: str) -> str:
 
 @asynccontextmanager
 async def _process(
-    module: str, argument: str, *, settings: Mapping[str, str], port: int
+    module: str, argument: str, settings: Mapping[str, str], port: int, answer: type[Message]
 ) -> AsyncIterator[Server]:
+    """answer: what RegisterToken answers with."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("NUNCIO_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "nuncio_cli.tethered", module, argument),
@@ -100,7 +111,12 @@ async def _process(
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_GRPC_OPTIONS) as channel:
             async with asyncio.timeout(START_SECONDS):
                 await channel.channel_ready()
-            yield Server(rpc.RegistryServiceStub(channel), process.pid)
+            register = channel.unary_unary(
+                _REGISTER,
+                request_serializer=RegisterTokenRequest.SerializeToString,
+                response_deserializer=answer.FromString,
+            )
+            yield Server(rpc.RegistryServiceStub(channel), register, process.pid)
     finally:
         process.terminate()
         try:

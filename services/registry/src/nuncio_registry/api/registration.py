@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Final
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
@@ -12,6 +13,7 @@ from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.rows import registration_of, repeat_of
 from nuncio_registry.api.values import timestamp_of
 from nuncio_registry.domain.model import RegistrationOutcome
+from nuncio_registry.domain.ports.registration import Registered
 from nuncio_registry.metrics import REGISTRATIONS
 from nuncio_runtime.interceptors.validation import check
 
@@ -19,6 +21,15 @@ _REGISTERED: Final = {
     0: REGISTRATIONS.labels("REFUSED"),
     **{outcome.value: REGISTRATIONS.labels(outcome.name) for outcome in RegistrationOutcome},
 }
+
+
+@lru_cache(maxsize=64)
+def _answer_of(registered: Registered) -> pb.RegisterTokenResponse:
+    """Most rows of a page have the same."""
+    return pb.RegisterTokenResponse(
+        outcome=token_pb2.RegistrationOutcome.ValueType(registered.outcome),
+        register_time=timestamp_of(registered.registered_at),
+    )
 
 
 class RegistrationCalls(Calls):
@@ -37,10 +48,7 @@ class RegistrationCalls(Calls):
                 request.app_id, (row, repeat), registration_of
             )
         _REGISTERED[registered.outcome].inc()
-        return pb.RegisterTokenResponse(
-            outcome=token_pb2.RegistrationOutcome.ValueType(registered.outcome),
-            register_time=timestamp_of(registered.registered_at),
-        )
+        return _answer_of(registered)
 
     async def RegisterTokens(
         self, request_iterator: AsyncIterator[pb.RegisterTokensRequest], context: Context
