@@ -201,7 +201,6 @@ class Coalescer(Generic[Key, Row, Result]):
         try:
             if not lane.waiting:
                 await self._clock.sleep(self._longest_wait)
-            lane.is_crowded = lane.is_crowded and bool(lane.waiting)
             while lane.waiting and self._may_start(lane):
                 first = lane.waiting[0]
                 await self._clock.sleep(first.since + self._longest_wait - self._clock.monotonic())

@@ -85,7 +85,13 @@ class Register:
         single = alone([row.installation_id for row in rows], hashes)
         sealed = {rows[at].installation_id: self._seal(app_id, rows[at]) for at in single}
         new = [
-            NewRow(at, True, True, self._keys.newest, sealed[rows[at].installation_id])
+            NewRow(
+                at,
+                is_new=True,
+                takes_token=True,
+                key_id=self._keys.newest,
+                sealed=sealed[rows[at].installation_id],
+            )
             for at in single
         ]
         created: Collection[UUID] = ()

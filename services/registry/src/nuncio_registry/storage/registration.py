@@ -1,4 +1,6 @@
-"""Registration: the page's rows are locked, the plan is asked for, and carried out."""
+"""Registration: one statement for repeats, one for first registrations; for the rest of a page the
+rows are locked, the plan is asked for, and carried out.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
