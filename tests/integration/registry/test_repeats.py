@@ -21,6 +21,9 @@ REASSIGNED = token_pb2.REGISTRATION_OUTCOME_REASSIGNED
 STALE = token_pb2.REGISTRATION_OUTCOME_STALE
 REFUSED = token_pb2.REGISTRATION_OUTCOME_UNSPECIFIED
 DENIED = installation_pb2.CONSENT_STATE_DENIED
+# The feed waits for the oldest transaction of the server, and so for those of other tests.
+pytestmark = pytest.mark.timeout(60)
+
 FAR = Timestamp(seconds=4_000_000_000)
 
 
@@ -40,6 +43,7 @@ async def test_a_repetition_moves_times_and_is_no_event(registry: Registry) -> N
     await register(registry, row)
     before = await registry.installation()
     async with watching(registry, from_now=True) as feed:
+        await feed.catch_up()
         registry.clock.advance(60)
         answer = await register(registry, row)
         assert answer.outcome == REFRESHED
@@ -146,6 +150,7 @@ async def test_what_was_changed_meanwhile_is_told_anew(
     assert await registry.installation() != before
     registry.clock.advance(1)
     async with watching(registry, from_now=True) as feed:
+        await feed.catch_up()
         if in_bulk:
             assert await outcomes(registry, [row]) == [[REFRESHED]]
         else:

@@ -8,7 +8,9 @@ from typing import Any
 from nuncio.registry.v1 import event_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from tests.integration.registry.running import Registry
-from tests.unit.registry.builders import APP
+from tests.unit.registry.builders import APP, key
+
+_MARK = 999_999  # The installation whose registration is the last event that is left behind.
 
 APP_REQUEST = pb.GetAppRequest(app_id=APP)
 
@@ -47,6 +49,18 @@ class Feed:
         while len(events) < count:
             events += (await self.response()).events
         return events
+
+    async def catch_up(self) -> None:
+        """Leave behind all that has happened so far.
+
+        While some older transaction of the server runs, that of another test perhaps, events
+        that are committed are still before the feed, even one that begins now.
+        """
+        await self._registry.register(_MARK, facts=None)
+        while not any(
+            event.installation_id == str(key(_MARK)) for event in (await self.response()).events
+        ):
+            pass
 
 
 @asynccontextmanager

@@ -235,6 +235,7 @@ async def test_what_is_wrong_with_one_app_leaves_the_counts_of_others(
     await store.create(app("another"))
     await pool.execute("ALTER TABLE bookmark ADD CONSTRAINT broken CHECK (app_id <> 'another')")
     await plain(pool, 1)
+    await changes_in_sight(pool)
     every, gauge = timedelta(seconds=5), PrometheusMeter()
     roll_up = RollUp(statistics, store, ManualClock(NOW), every=every, gauge=gauge)
     assert await roll_up.count() is False

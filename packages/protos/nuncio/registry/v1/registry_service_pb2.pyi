@@ -1423,7 +1423,8 @@ class WatchInstallationsRequest(_message.Message):
     """Position of the last response that was read. Empty: from the oldest event that is kept."""
     from_now: _builtins.bool
     """Start from now on instead. Only without a position. The first response, which has no events,
-    says where that is.
+    says where that is. What was committed a moment before may still come after it: the feed gives
+    no event for as long as an older transaction of the database server runs.
     """
     def __init__(
         self,
