@@ -16,7 +16,8 @@ SCHEMAS = {
     for path in sorted(SERVICES.glob("*/src/nuncio_*/storage/schema.sql"))
 }
 
-# Everything that makes up a schema, as text: tables with columns, constraints, indexes, functions.
+# Everything that makes up a schema, as text: tables and types with columns, constraints,
+# indexes, functions.
 CATALOG = """
 SELECT 'column', c.relname, a.attname,
        concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
@@ -25,7 +26,7 @@ SELECT 'column', c.relname, a.attname,
        JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
        LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
        LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
- WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+ WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'c')
  UNION ALL
 SELECT 'table', c.relname, c.relkind::text, array_to_string(c.reloptions, ' ')
   FROM pg_class AS c

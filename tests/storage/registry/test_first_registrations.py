@@ -108,10 +108,9 @@ async def create(pools: Pools, *rows: Registration) -> Collection[UUID]:
 async def begin(connection: Connection, row: Registration) -> None:
     """Register the row in a transaction that is open when this returns."""
     new, hashes = new_rows([row])
-    _, *columns = rows_.installation_columns([row], new, hashes)
-    consents = rows_.consent_documents([row], new)
+    told = rows_.registration_row(row, new[0], hashes[0])
     await connection.execute("BEGIN")
-    assert await connection.fetch(Q.create_installations, APP, NOW, *columns, consents)
+    assert await connection.fetch(Q.create_installations, APP, NOW, [told])
 
 
 async def numbers(pools: Pools) -> list[int]:

@@ -18,6 +18,8 @@ RETRY_AFTER: Final = timedelta(seconds=1)
 CLOSE_SECONDS: Final = 2.0
 CHECK_SECONDS: Final = 2.0
 
+_JSONB_VERSION: Final = b"\x01"  # Before the text; the only one there is.
+
 # The server answers before the client gives up, so that its error arrives instead of silence.
 _ANSWER_SECONDS: Final = 5.0
 
@@ -218,18 +220,25 @@ def _forget_rows(error: BaseException | None) -> None:
 
 
 async def _set_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=_to_json, decoder=orjson.loads
-        )
+    # In binary form, as all types are that are part of others.
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads, format="binary"
+    )
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+    )
 
 
 async def _leave_as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Instead of asyncpg's reset of the session. It has ended the transaction before."""
 
 
-def _to_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+def _to_jsonb(value: Any) -> bytes:
+    return _JSONB_VERSION + orjson.dumps(value)
+
+
+def _from_jsonb(data: bytes) -> Any:
+    return orjson.loads(data.removeprefix(_JSONB_VERSION))
 
 
 async def _close(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

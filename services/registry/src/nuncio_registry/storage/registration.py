@@ -52,13 +52,10 @@ class PostgresRegistrations(Storage):
     ) -> Collection[UUID]:
         # In key order, as all writers do, so that fewer of them wait for each other in a circle.
         ordered = sorted(new, key=lambda row: rows[row.row].installation_id)
-        _, *columns = rows_.installation_columns(rows, ordered, hashes)
-        consents = rows_.consent_documents(rows, ordered)
+        told = [rows_.registration_row(rows[row.row], row, hashes[row.row]) for row in ordered]
         try:
             with storage_faults():
-                created = await self._by_key.fetch(
-                    Q.create_installations, app_id, now, *columns, consents
-                )
+                created = await self._by_key.fetch(Q.create_installations, app_id, now, told)
         except RACES:
             return ()
         return {row[0] for row in created}
@@ -102,8 +99,8 @@ async def _write_round(
         await connection.execute(Q.replace_owners, app_id, round_.replaced, now)
     # In key order, as all writers do, so that fewer of them wait for each other in a circle.
     ordered = sorted(round_.rows, key=lambda new: rows[new.row].installation_id)
-    columns = rows_.installation_columns(rows, ordered, hashes)
-    status = await connection.execute(Q.write_installations, app_id, now, *columns)
+    told = [rows_.registration_row(rows[new.row], new, hashes[new.row]) for new in ordered]
+    status = await connection.execute(Q.write_installations, app_id, now, told)
     if status != f"INSERT 0 {len(ordered)}":
         raise Overtaken
     taken = [

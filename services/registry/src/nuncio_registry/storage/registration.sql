@@ -54,24 +54,11 @@ UPDATE installation AS i
 RETURNING told.position, i.registered_at;
 
 -- name: create_installations
--- First registrations, by columns as in write_installations, consents as documents: those whose
--- installation and token nobody has. Gives them; the others are left alone. Whoever is overtaken by
+-- First registrations: those of the rows $3 whose installation and token nobody has. Gives them; the others are left alone. Whoever is overtaken by
 -- another transaction fails as a whole.
 WITH new AS MATERIALIZED (
   SELECT told.*
-    FROM unnest(
-           $3::uuid[], $4::smallint[], $5::smallint[], $6::smallint[],
-           $7::bytea[], $8::smallint[], $9::bytea[], $10::text[], $11::timestamptz[],
-           $12::text[], $13::smallint[], $14::text[], $15::text[], $16::text[], $17::text[],
-           $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::jsonb[],
-           $24::timestamptz[], $25::text[], $26::text[], $27::bytea[], $28::jsonb[]
-         ) AS told (
-           installation_id, platform, provider, environment,
-           token_sealed, token_key_id, token_hash, vapid_key_id, observed_at,
-           user_id, permission, language, country, time_zone, app_version,
-           os_version, device_model, sdk_version, topics, tags, attributes,
-           last_seen_at, granted, denied, content_hash, consents
-         )
+    FROM unnest($3::registration[]) AS told
          LEFT JOIN LATERAL (
            SELECT TRUE AS is_known
              FROM installation AS i
@@ -115,7 +102,7 @@ WITH new AS MATERIALIZED (
 ), said AS MATERIALIZED (
   SELECT new.installation_id, new.platform, consent.document
     FROM new
-         CROSS JOIN LATERAL jsonb_array_elements(new.consents -> 'said') AS consent (document)
+         CROSS JOIN LATERAL jsonb_array_elements(new.consents) AS consent (document)
 ), recorded AS (
   INSERT INTO consent_event (
            app_id, installation_id, purpose, state, source, prompt_strategy, policy_version,
@@ -145,8 +132,7 @@ UPDATE installation AS i
  WHERE i.app_id = lost.app_id AND i.installation_id = lost.installation_id;
 
 -- name: write_installations
--- New and known rows at once, by columns. Lists of words are separated by blanks; a fact that is
--- NULL was not told. A known row, which is locked, meets itself: what was not told stays, the
+-- The rows $3, new and known ones at once. A known row, which is locked, meets itself: what was not told stays, the
 -- sealed token too, and times never go back. It comes with created_at -infinity, and with
 -- placeholders that no value equals where a column may not be NULL. A row that was thought to be
 -- new and meets another one is left alone, and missing in the count: a race.
@@ -176,19 +162,7 @@ SELECT $1, new.installation_id, new.platform, new.provider, new.environment,
        coalesce(string_to_array(new.granted, ' '), '{}'),
        coalesce(string_to_array(new.denied, ' '), '{}'),
        new.content_hash
-  FROM unnest(
-         $3::boolean[], $4::uuid[], $5::smallint[], $6::smallint[], $7::smallint[],
-         $8::bytea[], $9::smallint[], $10::bytea[], $11::text[], $12::timestamptz[],
-         $13::text[], $14::smallint[], $15::text[], $16::text[], $17::text[], $18::text[],
-         $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[],
-         $25::timestamptz[], $26::text[], $27::text[], $28::bytea[]
-       ) AS new (
-         is_new, installation_id, platform, provider, environment,
-         token_sealed, token_key_id, token_hash, vapid_key_id, observed_at,
-         user_id, permission, language, country, time_zone, app_version,
-         os_version, device_model, sdk_version, topics, tags, attributes,
-         last_seen_at, granted, denied, content_hash
-       )
+  FROM unnest($3::registration[]) AS new
 ON CONFLICT (app_id, installation_id) DO UPDATE
    SET platform = excluded.platform,
        provider = excluded.provider,

@@ -154,47 +154,38 @@ def _facts_from(row: Record) -> Facts:
     )
 
 
-def installation_columns(
-    rows: Sequence[Registration], new: Sequence[NewRow], hashes: Sequence[bytes]
-) -> list[Sequence[Any]]:
-    """The columns of `write_installations`, from $3 on."""
-    page = [rows[n.row] for n in new]
-    facts = [row.facts for row in page]
-    return [
-        [n.is_new for n in new],
-        [row.installation_id for row in page],
-        [row.platform for row in page],
-        [row.provider for row in page],
-        [row.environment for row in page],
-        [n.sealed for n in new],
-        [n.key_id for n in new],
-        [hashes[n.row] for n in new],
-        [row.vapid_key_id for row in page],
-        [row.observed_at for row in page],
-        [row.user_id for row in page],
-        [fact.permission for fact in facts],
-        [fact.language for fact in facts],
-        [fact.country for fact in facts],
-        [fact.time_zone for fact in facts],
-        [fact.app_version for fact in facts],
-        [fact.os_version for fact in facts],
-        [fact.device_model for fact in facts],
-        [fact.sdk_version for fact in facts],
-        [None if fact.topics is None else _WORDS.join(fact.topics) for fact in facts],
-        [None if fact.tags is None else _WORDS.join(fact.tags) for fact in facts],
-        [attributes_to_json(fact) for fact in facts],
-        [fact.last_seen for fact in facts],
-        [purposes(row.consents, ConsentState.GRANTED) for row in page],
-        [purposes(row.consents, ConsentState.DENIED) for row in page],
-        [row.content_hash for row in page],
-    ]
-
-
-def consent_documents(
-    rows: Sequence[Registration], new: Sequence[NewRow]
-) -> list[dict[str, list[tuple[Any, ...]]]]:
-    """The last column of `create_installations`; objects, as lists would be dimensions."""
-    return [{"said": [tuple(change) for change in rows[n.row].consents]} for n in new]
+def registration_row(row: Registration, new: NewRow, token_hash: bytes) -> tuple[Any, ...]:
+    """An element of the type `registration`."""
+    facts = row.facts
+    return (
+        new.is_new,
+        row.installation_id,
+        row.platform,
+        row.provider,
+        row.environment,
+        new.sealed,
+        new.key_id,
+        token_hash,
+        row.vapid_key_id,
+        row.observed_at,
+        row.user_id,
+        facts.permission,
+        facts.language,
+        facts.country,
+        facts.time_zone,
+        facts.app_version,
+        facts.os_version,
+        facts.device_model,
+        facts.sdk_version,
+        None if facts.topics is None else _WORDS.join(facts.topics),
+        None if facts.tags is None else _WORDS.join(facts.tags),
+        attributes_to_json(facts),
+        facts.last_seen,
+        purposes(row.consents, ConsentState.GRANTED),
+        purposes(row.consents, ConsentState.DENIED),
+        row.content_hash,
+        [tuple(change) for change in row.consents] if row.consents else None,
+    )
 
 
 def attributes_to_json(facts: Facts) -> dict[str, Any] | None:

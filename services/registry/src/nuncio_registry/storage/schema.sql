@@ -28,6 +28,38 @@ CREATE FUNCTION suppression (
               ELSE 0
          END;
 
+-- A row of a page of registrations: an array of them is one argument. NULL: not told. Lists of words
+-- are separated by blanks. consents: a list of what `consent_event` keeps of each.
+CREATE TYPE registration AS (
+  is_new boolean,
+  installation_id uuid,
+  platform smallint,
+  provider smallint,
+  environment smallint,
+  token_sealed bytea,
+  token_key_id smallint,
+  token_hash bytea,
+  vapid_key_id text,
+  observed_at timestamptz,
+  user_id text,
+  permission smallint,
+  language text,
+  country text,
+  time_zone text,
+  app_version text,
+  os_version text,
+  device_model text,
+  sdk_version text,
+  topics text,
+  tags text,
+  attributes jsonb,
+  last_seen_at timestamptz,
+  granted text,
+  denied text,
+  content_hash bytea,
+  consents jsonb
+);
+
 CREATE TABLE app (
   app_id text COLLATE "C" PRIMARY KEY,
   display_name text NOT NULL,
@@ -58,8 +90,6 @@ CREATE TABLE installation (
   died_at timestamptz,
   token_hash bytea NOT NULL CHECK (octet_length(token_hash) = 32),
   token_sealed bytea NOT NULL,
-  -- Keyed, of the registration that made the row what it is; NULL once something else changed it.
-  content_hash bytea,
   token_state_reason text NOT NULL DEFAULT '',
   vapid_key_id text NOT NULL DEFAULT '',
   user_id text,
@@ -80,6 +110,8 @@ CREATE TABLE installation (
   -- The latest state of each purpose, for selection; consent_event tells how it came about.
   consents_granted text[] NOT NULL,
   consents_denied text[] NOT NULL,
+  -- Keyed, of the registration that made the row what it is; NULL once something else changed it.
+  content_hash bytea,
   PRIMARY KEY (app_id, installation_id)
 ) PARTITION BY HASH (installation_id);
 

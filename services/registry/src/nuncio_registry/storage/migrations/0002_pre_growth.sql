@@ -2,19 +2,6 @@
 ALTER TABLE app ADD COLUMN expire_after interval NOT NULL DEFAULT '270 days';
 ALTER TABLE app ADD COLUMN retention interval NOT NULL DEFAULT '90 days';
 
--- Why an installation may not be reached, 0: it may be. The rule of domain.model.Suppression, by its
--- numbers. The planner puts the expression in the place of each call.
-CREATE FUNCTION suppression (
-  token_state smallint, permission smallint, platform smallint, consents_granted text[],
-  last_seen_at timestamptz, purpose text, stale_before timestamptz) RETURNS int
-  LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  RETURN CASE WHEN token_state <> 1 THEN 2
-              WHEN permission = 4 OR (permission = 1 AND platform <> 2) THEN 3
-              WHEN purpose <> '' AND purpose <> ALL (consents_granted) THEN 4
-              WHEN last_seen_at < stale_before THEN 5
-              ELSE 0
-         END;
-
 CREATE TEMPORARY TABLE installation_before ON COMMIT DROP AS TABLE installation;
 CREATE TEMPORARY TABLE consent_event_before ON COMMIT DROP AS TABLE consent_event;
 DROP TABLE installation;
@@ -41,8 +28,6 @@ CREATE TABLE installation (
   died_at timestamptz,
   token_hash bytea NOT NULL CHECK (octet_length(token_hash) = 32),
   token_sealed bytea NOT NULL,
-  -- Keyed, of the registration that made the row what it is; NULL once something else changed it.
-  content_hash bytea,
   token_state_reason text NOT NULL DEFAULT '',
   vapid_key_id text NOT NULL DEFAULT '',
   user_id text,
