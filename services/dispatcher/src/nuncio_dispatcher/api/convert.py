@@ -1,7 +1,8 @@
 """Protobuf to the domain and back. Nothing else."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+import struct
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -17,12 +18,11 @@ from nuncio_dispatcher.domain.commands import Created, Event, Finished, Progress
 from nuncio_dispatcher.domain.create import Order
 from nuncio_dispatcher.domain.dispatch import Audience, DeliveryPolicy, Dispatch
 from nuncio_dispatcher.domain.ports import ListCursor
+from nuncio_runtime.cursors import microseconds_of, parts_of, time_of
 from nuncio_runtime.errors import ServiceError
-from nuncio_runtime.paging import decode_page_token, encode_page_token
+from nuncio_runtime.paging import encode_page_token
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MOMENT_BYTES: Final = 8
+_PLACE: Final = struct.Struct(">Q16s")  # Microseconds since 1970, UUID.
 
 _REASONS: Final = {
     name.removeprefix("ERROR_REASON_"): number
@@ -139,17 +139,16 @@ def event_to(command_id: str, event: Event) -> pb.DispatchResponse:
 
 def list_cursor(request: pb.ListDispatchesRequest) -> ListCursor | None:
     """Where the page starts; None for the first one. Raises PageTokenMismatch."""
-    cursor = decode_page_token(request.page_token, filter_digest=_filter(request))
-    if cursor is None:
+    place = parts_of(request.page_token, _PLACE, filter_digest=_filter(request))
+    if place is None:
         return None
-    micros, dispatch_id = cursor[:_MOMENT_BYTES], cursor[_MOMENT_BYTES:]
-    return ListCursor(_EPOCH + int.from_bytes(micros) * _MICROSECOND, UUID(bytes=dispatch_id))
+    microseconds, dispatch_id = place
+    return ListCursor(time_of(microseconds), UUID(bytes=dispatch_id))
 
 
 def next_page_token(request: pb.ListDispatchesRequest, last: Dispatch) -> str:
     """The token of the page after `last`."""
-    micros = (last.created_at - _EPOCH) // _MICROSECOND
-    cursor = micros.to_bytes(_MOMENT_BYTES) + last.dispatch_id.bytes
+    cursor = _PLACE.pack(microseconds_of(last.created_at), last.dispatch_id.bytes)
     return encode_page_token(cursor, filter_digest=_filter(request))
 
 

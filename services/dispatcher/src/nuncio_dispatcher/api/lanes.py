@@ -1,5 +1,7 @@
 """The messages about lanes and credentials to the domain and back."""
 
+from typing import Final
+
 from nuncio.common.v1 import provider_pb2
 from nuncio.dispatcher.v1 import dispatcher_service_pb2 as pb
 from nuncio.dispatcher.v1 import lane_pb2
@@ -12,7 +14,10 @@ from nuncio_dispatcher.domain.lane_status import (
 )
 from nuncio_dispatcher.domain.lanes import LaneKey
 from nuncio_dispatcher.domain.model import Environment, Provider
+from nuncio_runtime.cursors import text_of
 from nuncio_runtime.paging import PageTokenMismatch, decode_page_token, encode_page_token
+
+_APP_ID_CHARACTERS: Final = 128  # As in the contract.
 
 
 def lane_cursor(request: pb.ListLanesRequest) -> LaneKey | None:
@@ -22,7 +27,7 @@ def lane_cursor(request: pb.ListLanesRequest) -> LaneKey | None:
         return None
     if len(cursor) < len(b"pe"):
         raise PageTokenMismatch
-    return cursor[2:].decode(), cursor[0], cursor[1]
+    return text_of(cursor[2:], most=_APP_ID_CHARACTERS), cursor[0], cursor[1]
 
 
 def next_lane_token(request: pb.ListLanesRequest, last: LaneStatus) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import struct
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
 
@@ -22,9 +22,9 @@ from nuncio_feedback.domain.model import (
     Report,
     Scope,
 )
-from nuncio_feedback.domain.policy import EPOCH
+from nuncio_runtime.cursors import microseconds_of, number_of, parts_of, time_of
 from nuncio_runtime.errors import FieldViolation, InvalidField
-from nuncio_runtime.paging import PageTokenMismatch, decode_page_token, encode_page_token
+from nuncio_runtime.paging import encode_page_token
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OUTCOMES: Final = {
@@ -94,21 +94,18 @@ def invalidation(found: Invalidation, *, app_id: str) -> pb.Invalidation:
 
 def position(page_token: str, *, scope: Scope) -> Position | None:
     """Where a page starts, None for the first one. Raises PageTokenMismatch."""
-    cursor = decode_page_token(page_token, filter_digest=_digest(scope))
-    if cursor is None:
+    parts = parts_of(page_token, _POSITION, filter_digest=_digest(scope))
+    if parts is None:
         return None
-    if len(cursor) != _POSITION.size:
-        raise PageTokenMismatch
-    microseconds, number = _POSITION.unpack(cursor)
-    return Position(EPOCH + timedelta(microseconds=microseconds), number)
+    microseconds, number = parts
+    return Position(time_of(microseconds), number_of(number))
 
 
 def page_token(position: Position | None, *, scope: Scope) -> str:
     """The token of the page that starts there; empty after the last page."""
     if position is None:
         return ""
-    microseconds = (position.reported_at - EPOCH) // timedelta(microseconds=1)
-    cursor = _POSITION.pack(microseconds, position.number)
+    cursor = _POSITION.pack(microseconds_of(position.reported_at), position.number)
     return encode_page_token(cursor, filter_digest=_digest(scope))
 
 

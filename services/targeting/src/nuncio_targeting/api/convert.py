@@ -12,6 +12,7 @@ from nuncio.common.v1 import provider_pb2, target_pb2
 from nuncio.registry.v1 import predicate_pb2, registry_service_pb2
 from nuncio.targeting.v1 import audience_pb2
 from nuncio.targeting.v1 import targeting_service_pb2 as pb
+from nuncio_runtime.cursors import text_of
 from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.paging import decode_page_token, encode_page_token
 from nuncio_targeting.domain.condition import Condition
@@ -34,6 +35,8 @@ from nuncio_targeting.domain.validate import Validation
 PredicateOf: TypeAlias = Callable[[Condition], predicate_pb2.Predicate]
 
 KEY_BYTES: Final = 16
+
+_NAME_CHARACTERS: Final = 64  # As in the contract.
 
 _BINDING_BYTES: Final = 8
 
@@ -114,7 +117,7 @@ def segment_to(segment: Segment) -> audience_pb2.Segment:
 def name_before(request: pb.ListSegmentsRequest) -> str:
     """The name that the page starts after; empty: it is the first. Raises PageTokenMismatch."""
     cursor = decode_page_token(request.page_token, filter_digest=request.app_id.encode())
-    return (cursor or b"").decode()
+    return text_of(cursor or b"", most=_NAME_CHARACTERS)
 
 
 def listed(
