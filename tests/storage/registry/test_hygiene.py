@@ -376,7 +376,8 @@ async def test_an_app_is_due_when_it_was_not_counted_for_long(
     await PostgresApps(pool).create(app("another"))
 
     async def due(at: datetime, after: str = "") -> list[str]:
-        return [each.app_id for each in await store.due(counted_before=at, after=after, limit=9)]
+        found = await store.due(counted_before=at, now=NOW, after=after, limit=9)
+        return [each.app_id for each in found]
 
     assert await due(NOW) == ["another", APP]
     await run(pool)

@@ -1,6 +1,7 @@
 """nuncio stats: what an app has, and what happened day by day."""
 
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,11 +18,17 @@ from nuncio_cli.documents import document
 from nuncio_cli.names import word
 from nuncio_cli.options import AppId, AsJson
 from nuncio_cli.reaching import Where, reaching
+from nuncio_cli.spans import span_text
 from nuncio_cli.stubs import RegistryStub
 
 # Of a day's numbers, those that say where the tokens went; --json has all.
 DAY_COLUMNS = ("active", "registered", "rotated", "invalidated", "expired", "restored", "erased")
 MOST_VERSIONS = 10
+
+NOT_COUNTED: Final = "not counted yet; the first count comes within a minute"
+WAS_EMPTY: Final = "the app was empty then; what came since is counted within a minute"
+UNKNOWN: Final = "-"
+_UNITS: Final = (86_400, 3_600, 60)
 
 
 @reaching("registry")
@@ -34,7 +41,9 @@ def stats(
 ) -> None:
     """Show how many installations an app has, who may be reached, and what happened day by day.
 
-    Stock is as of the last count; days are up to date within seconds. See docs/statistics.md.
+    Stock is as of the last count, and counted anew within a minute or so when a tenth of it
+    changed; days are up to date within seconds. "-": nothing was counted on that day, or nothing
+    was live then. See docs/statistics.md.
 
     Example: `nuncio stats --app shop --days 30`.
     """
@@ -43,20 +52,49 @@ def stats(
     async def work(stub: RegistryStub) -> None:
         answer = await patiently(lambda: stub.GetRegistryStats(request))
         if as_json:
-            output.emit(document(answer))
+            output.emit(_document(answer))
         else:
             _show(answer)
 
     ask_registry(work, where=where, as_json=as_json)
 
 
+def _document(answer: GetRegistryStatsResponse) -> dict[str, Any]:
+    """The answer; without a stock where none was counted, for its zeros say nothing."""
+    whole = document(answer)
+    return whole if answer.stock.HasField("count_time") else {**whole, "stock": None}
+
+
 def _show(answer: GetRegistryStatsResponse) -> None:
+    counted_on = ""
     if answer.stock.HasField("count_time"):
-        _show_stock(answer.stock)
+        counted_at = answer.stock.count_time.ToDatetime(UTC)
+        counted_on = counted_at.date().isoformat()
+        output.say(f"counted {ago(counted_at, now=datetime.now(UTC))}")
+        if more := registered_since(answer):
+            output.say(f"{more:,} more have registered since, and are counted soon")
+        if answer.stock.installations:
+            _show_stock(answer.stock)
+        elif not more:  # The days take some seconds, too.
+            output.say(WAS_EMPTY)
     else:
-        output.say("nothing was counted yet")
+        output.say(NOT_COUNTED)
     columns = ("day", *(f"{name}#" for name in DAY_COLUMNS))
-    output.table(columns, [_day_row(day) for day in answer.days])
+    output.table(columns, [_day_row(day, counted_on) for day in answer.days])
+
+
+def ago(then: datetime, *, now: datetime) -> str:
+    """ "40 seconds ago", "3 hours ago": whole units, at least two of them; 1 second at least."""
+    seconds = max(1, int((now - then).total_seconds()))
+    unit = next((unit for unit in _UNITS if seconds >= 2 * unit), 1)
+    return f"{span_text(timedelta(seconds=seconds - seconds % unit))} ago"
+
+
+def registered_since(answer: GetRegistryStatsResponse) -> int:
+    """How many the stock lacks for sure, 0 when they are too few for another count before long."""
+    came = sum(day.registered - day.erased - day.deleted for day in answer.days)
+    more = came - answer.stock.installations
+    return more if more > 0 and more * 10 >= answer.stock.installations else 0
 
 
 def _show_stock(stock: RegistryStock) -> None:
@@ -68,7 +106,7 @@ def _show_stock(stock: RegistryStock) -> None:
         ("  expired", stock.expired, ""),
         ("  replaced", stock.replaced, ""),
     ]
-    output.table((f"installations, {stock.count_time.ToJsonString()}", "#", ""), rows)
+    output.table(("installations", "#", ""), rows)
     opt_ins = [
         (
             word(Platform, each.platform, "PLATFORM_"),
@@ -103,5 +141,7 @@ def share(rate: float) -> str:
     return f"{rate:.1%}"
 
 
-def _day_row(day: RegistryDay) -> tuple[object, ...]:
-    return (day.day, *(getattr(day, name) for name in DAY_COLUMNS))
+def _day_row(day: RegistryDay, counted_on: str) -> tuple[object, ...]:
+    # The contract has 0 for a day without a count; of the day of the last one it is known.
+    active = day.active if day.active or day.day == counted_on else UNKNOWN
+    return (day.day, active, *(getattr(day, name) for name in DAY_COLUMNS[1:]))

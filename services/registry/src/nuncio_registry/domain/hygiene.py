@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from nuncio_registry.domain.ports.hygiene import (
     Scans,
 )
 from nuncio_registry.domain.ports.statistics import StatisticsStore, StockScans
+from nuncio_registry.domain.recount import Beginning, first_day, recount_of
 from nuncio_registry.domain.tally import Tally
 from nuncio_runtime.clock import Clock
 
@@ -141,7 +143,8 @@ class Hygiene:
         before, after, well = now - self._rhythm.every, "", True
         if acting:  # What was only counted until then is due once more.
             before = max(before, acting_from - datetime.resolution)
-        while due := await self._store.due(counted_before=before, after=after, limit=APPS_AT_ONCE):
+        look = partial(self._store.due, counted_before=before, now=now, limit=APPS_AT_ONCE)
+        while due := await look(after=after):
             for app in due:
                 try:
                     await (self.run(app) if acting else self.count(app))
@@ -153,7 +156,7 @@ class Hygiene:
 
     async def run(self, app: App) -> Counter[Removed]:
         """Do what the app's policies say now, and count its stock; how many rows changed."""
-        cutoffs, start = cutoffs_of(app, self._clock.now()), self._clock.monotonic()
+        cutoffs, beginning = cutoffs_of(app, self._clock.now()), await self._begin(app)
         removed: Counter[Removed] = Counter()
 
         async def carry_out(part: Part) -> Iterable[Group]:
@@ -162,8 +165,7 @@ class Hygiene:
 
         tally = await self._take_stock(app, cutoffs, carry_out)
         await self._delete_history(app, cutoffs, removed)
-        await self._put_stock(app, tally)
-        seconds = self._clock.monotonic() - start
+        seconds = await self._put_stock(app, tally, beginning)
         self._meter.ran(seconds=seconds, at=self._clock.now())
         log.info("hygiene_ran", app_id=app.app_id, seconds=round(seconds, 3), **_named(removed))
         return removed
@@ -171,6 +173,7 @@ class Hygiene:
     async def count(self, app: App) -> None:
         """Count the app's stock, and tell in the log what a run would do to installations."""
         due: Counter[Fate] = Counter()
+        beginning = await self._begin(app)
 
         async def foresee(part: Part) -> Iterable[Group]:
             for group in part.groups:
@@ -178,7 +181,7 @@ class Hygiene:
             return [group._replace(fate=Fate.KEPT) for group in part.groups]
 
         tally = await self._take_stock(app, cutoffs_of(app, self._clock.now()), foresee)
-        await self._put_stock(app, tally)
+        await self._put_stock(app, tally, beginning)
         expiring, deleting = due[Fate.EXPIRING], due[Fate.DELETING]
         log.info("hygiene_counted", app_id=app.app_id, expiring=expiring, deleting=deleting)
 
@@ -197,10 +200,17 @@ class Hygiene:
         await self._count_users(app.app_id, tally)
         return tally
 
-    async def _put_stock(self, app: App, tally: Tally) -> None:
-        """From now on the app is not due."""
-        now = self._clock.now()
-        await self._statistics.put_stock(app.app_id, now.date(), tally.stock(now))
+    async def _begin(self, app: App) -> Beginning:
+        at, since = self._clock.monotonic(), first_day(self._clock.now())
+        return Beginning(since, await self._stock_scans.changes(app.app_id, since=since), at)
+
+    async def _put_stock(self, app: App, tally: Tally, beginning: Beginning) -> float:
+        """From now on the app is not due, until much has happened; how many seconds it took."""
+        now, seconds = self._clock.now(), self._clock.monotonic() - beginning.at
+        stock = tally.stock(now)
+        recount = recount_of(stock, beginning, seconds=seconds)
+        await self._statistics.put_stock(app.app_id, now.date(), stock, recount)
+        return seconds
 
     async def _carry_out(
         self, app_id: str, part: Part, cutoffs: Cutoffs, removed: Counter[Removed]

@@ -50,9 +50,11 @@ class PostgresHygiene(Storage):
         self._feed = PostgresChangeFeed(pool)
         self._audit = PostgresAudit(pool)
 
-    async def due(self, *, counted_before: datetime, after: str, limit: int) -> list[App]:
+    async def due(
+        self, *, counted_before: datetime, now: datetime, after: str, limit: int
+    ) -> list[App]:
         async with self.connection() as connection:
-            rows = await connection.fetch(Q.due_apps, counted_before, after, limit)
+            rows = await connection.fetch(Q.due_apps, counted_before, after, limit, now)
         return [rows_.app_from(row) for row in rows]
 
     async def expire(

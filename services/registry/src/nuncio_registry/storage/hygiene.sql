@@ -29,13 +29,27 @@ SELECT p.platform, p.token_state, p.app_version, p.permitted, p.stale, p.fate,
  GROUP BY p.platform, p.token_state, p.app_version, p.permitted, p.stale, p.fate;
 
 -- name: due_apps
--- Apps after $2 that were not counted since $1.
+-- Apps after $2 that were not counted since $1, or are to be counted again before their turn at
+-- $4. Of the changes only one or two days are read, and only of apps that may be counted again.
+-- app_id of app alone has the collation "C": compared by that, an index of another table is no use.
 SELECT a.app_id, a.display_name, a.stale_after, a.expire_after, a.retention, a.created_at
   FROM app AS a
        LEFT JOIN LATERAL (
-         SELECT s.counted_at FROM stock AS s WHERE s.app_id = a.app_id ORDER BY s.day DESC LIMIT 1
+         SELECT s.counted_at, s.recount_from, s.recount_since, s.recount_changes
+           FROM stock AS s
+          WHERE s.app_id = a.app_id COLLATE "default"
+          ORDER BY s.day DESC
+          LIMIT 1
        ) AS latest ON TRUE
- WHERE a.app_id > $2 AND (latest.counted_at IS NULL OR latest.counted_at <= $1)
+ WHERE a.app_id > $2
+   AND CASE WHEN latest.counted_at IS NULL OR latest.counted_at <= $1 THEN TRUE
+            WHEN latest.recount_from <= $4 THEN latest.recount_changes <= (
+                   SELECT sum(f.count)
+                     FROM flow AS f
+                    WHERE f.app_id = a.app_id COLLATE "default"
+                      AND f.day >= latest.recount_since)
+            ELSE FALSE
+       END
  ORDER BY a.app_id
  LIMIT $3;
 

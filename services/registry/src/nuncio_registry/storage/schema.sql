@@ -212,12 +212,16 @@ CREATE TABLE audit_event (
 CREATE INDEX audit_event_time ON audit_event (recorded_at, event_id);
 CREATE INDEX audit_event_app ON audit_event (app_id, recorded_at, event_id);
 
--- What an app had at the last count of a day.
+-- What an app had at the last count of a day. It is counted again before its turn at recount_from
+-- or later, as soon as `flow` has recount_changes changes of the days from recount_since on.
 CREATE TABLE stock (
   app_id text NOT NULL,
   day date NOT NULL,
   counted_at timestamptz NOT NULL,
   document jsonb NOT NULL,
+  recount_from timestamptz,
+  recount_since date,
+  recount_changes bigint,
   PRIMARY KEY (app_id, day)
 );
 

@@ -11,6 +11,7 @@ from nuncio_registry.domain.ports.statistics import (
     Flow,
     OptIns,
     Prompts,
+    Recount,
     Stock,
     UserPart,
     Waiting,
@@ -47,14 +48,22 @@ class PostgresStockScans(Storage):
         by_number = {row["live"]: row["users"] for row in rows}
         return UserPart(by_number, rows[0]["cursor"], rows[0]["is_last"])
 
+    async def changes(self, app_id: str, *, since: date) -> int:
+        # The pool of the scans, for its sake: what a replica shows as rolled up, it has, too.
+        async with self.connection() as connection:
+            counted: int = await connection.fetchval(Q.rolled_up, app_id, since)
+        return counted
+
 
 class PostgresStatistics(Storage):
     """Keeps `StatisticsStore`."""
 
-    async def put_stock(self, app_id: str, day: date, stock: Stock) -> None:
-        document = _document_from(stock)
+    async def put_stock(
+        self, app_id: str, day: date, stock: Stock, recount: Recount | None = None
+    ) -> None:
+        counted, again = (stock.counted_at, _document_from(stock)), recount or (None, None, None)
         async with self.connection() as connection:
-            await connection.execute(Q.put_stock, app_id, day, stock.counted_at, document)
+            await connection.execute(Q.put_stock, app_id, day, *counted, *again)
 
     async def latest_stock(self, app_id: str) -> Stock | None:
         async with self.connection() as connection:

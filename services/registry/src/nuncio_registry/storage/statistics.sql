@@ -36,12 +36,20 @@ SELECT w.live, count(*) AS users, (SELECT max(user_id) FROM whole) AS cursor,
  GROUP BY w.live;
 
 -- name: put_stock
--- The count of the day $2, unless a later one is there or the app was deleted.
-INSERT INTO stock AS s (app_id, day, counted_at, document)
-SELECT a.app_id, $2, $3, $4 FROM app AS a WHERE a.app_id = $1 FOR KEY SHARE
+-- The count of the day $2, unless a later one is there or the app was deleted; $5 to $7 tell when
+-- to count again before its turn.
+INSERT INTO stock AS s (
+         app_id, day, counted_at, document, recount_from, recount_since, recount_changes)
+SELECT a.app_id, $2, $3, $4, $5, $6, $7 FROM app AS a WHERE a.app_id = $1 FOR KEY SHARE
 ON CONFLICT (app_id, day) DO UPDATE
-   SET counted_at = excluded.counted_at, document = excluded.document
+   SET counted_at = excluded.counted_at, document = excluded.document,
+       recount_from = excluded.recount_from, recount_since = excluded.recount_since,
+       recount_changes = excluded.recount_changes
  WHERE s.counted_at <= excluded.counted_at;
+
+-- name: rolled_up
+-- How many changes of the days since $2 are counted.
+SELECT coalesce(sum(f.count), 0)::bigint FROM flow AS f WHERE f.app_id = $1 AND f.day >= $2;
 
 -- name: latest_stock
 -- What was counted last.

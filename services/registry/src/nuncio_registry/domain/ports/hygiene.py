@@ -82,8 +82,13 @@ class HygieneStore(Protocol):
     is locked, so an installation that registered meanwhile stays as it is.
     """
 
-    async def due(self, *, counted_before: datetime, after: str, limit: int) -> list[App]:
-        """Apps not counted since then, in order of their ids, those greater than `after`."""
+    async def due(
+        self, *, counted_before: datetime, now: datetime, after: str, limit: int
+    ) -> list[App]:
+        """Apps not counted since then, or to be counted again `now` by their `Recount`.
+
+        In order of their ids, those greater than `after`.
+        """
 
     async def expire(
         self, app_id: str, ids: Sequence[UUID], *, before: datetime, now: datetime

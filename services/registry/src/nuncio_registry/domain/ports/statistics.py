@@ -43,6 +43,18 @@ class Stock:
     users: Mapping[int, int]
 
 
+class Recount(NamedTuple):
+    """When an app is counted again before its turn.
+
+    At `not_before` or later, as soon as so many `changes` of the days from `since` on were rolled
+    up, those before the count included.
+    """
+
+    not_before: datetime
+    since: date
+    changes: int
+
+
 class Answers(NamedTuple):
     """Latest ledger events that are equal for what is counted."""
 
@@ -92,12 +104,23 @@ class StockScans(Protocol):
         looked at.
         """
 
+    async def changes(self, app_id: str, *, since: date) -> int:
+        """How many changes of the days from then on are rolled up.
+
+        No more than those that the other methods here can see, even where a replica is behind.
+        """
+
 
 class StatisticsStore(Protocol):
     """What was counted."""
 
-    async def put_stock(self, app_id: str, day: date, stock: Stock) -> None:
-        """Store it as the day's, unless a later one is there or the app was deleted."""
+    async def put_stock(
+        self, app_id: str, day: date, stock: Stock, recount: Recount | None = None
+    ) -> None:
+        """Store it as the day's, unless a later one is there or the app was deleted.
+
+        recount: None for not before its turn.
+        """
 
     async def latest_stock(self, app_id: str) -> Stock | None:
         """The last one that was counted, None when none was."""
