@@ -24,7 +24,8 @@ SETTINGS_HEAD = """\
 
 Every setting is an environment variable, read once at start. `check-config` of a service reports
 every problem at once, names the variable and shows no values; a variable with the service's prefix
-that is no setting is a problem too. Durations are ISO 8601 (`PT10S`) or plain seconds; lists are
+that is no setting is a problem too. When all is well it shows each value in force and where it
+comes from, but no secrets. Durations are ISO 8601 (`PT10S`) or plain seconds; lists are
 separated by commas. This page is made by `make docs`.
 """
 ERRORS_HEAD = """\

@@ -124,14 +124,48 @@ async def test_check_config_names_every_problem_and_shows_no_value() -> None:
     assert "hush" not in errors
 
 
-async def test_check_config_is_silent_when_all_is_well() -> None:
-    assert await result_of("check-config") == (0, "", "")
+async def test_check_config_says_that_all_is_well_and_what_is_used() -> None:
+    code, written, errors = await result_of(
+        "check-config", LOG__LEVEL="debug", DATABASE__DSN="postgresql://u:hush@127.0.0.1:1/d"
+    )
+    assert (code, errors) == (0, "")
+    assert written.splitlines()[0] == "nuncio-sample: configuration is good"
+    assert "NUNCIO_SAMPLE_LOG__LEVEL = debug  (environment)\n" in written
+    assert "NUNCIO_SAMPLE_LOG__FORMAT = json  (default)\n" in written
+    assert "NUNCIO_SAMPLE_DATABASE__DSN = (hidden)  (environment)\n" in written
+    assert "hush" not in written
 
 
-async def test_check_config_lists_the_settings() -> None:
-    code, written, _ = await result_of("check-config", "--list", WINDOW="anything")
+async def test_check_config_lists_the_settings_in_force_beside_their_defaults() -> None:
+    code, written, _ = await result_of("check-config", "--list", LOG__LEVEL="debug")
     assert code == 0
-    assert "NUNCIO_SAMPLE_DATABASE__SCHEMA = sample  (text)\n" in written
+    assert "NUNCIO_SAMPLE_DATABASE__SCHEMA = sample  (text, default)\n" in written
+    kind = "debug | info | warning | error"
+    assert f"LOG__LEVEL = debug  ({kind}, environment; default: info)\n" in written
+
+
+async def test_check_config_lists_the_defaults_when_something_is_wrong() -> None:
+    code, written, errors = await result_of("check-config", "--list", WINDOW="hush")
+    assert code == 2
+    assert "NUNCIO_SAMPLE_DATABASE__SCHEMA = sample  (text, default)\n" in written
+    assert errors == "nuncio-sample: NUNCIO_SAMPLE_WINDOW: there is no such setting\n"
+
+
+async def test_check_config_speaks_json() -> None:
+    good, written, errors = await result_of("check-config", "--json", LOG__LEVEL="debug")
+    assert (good, errors) == (0, "")
+    document = json.loads(written)
+    assert (document["good"], document["problems"]) == (True, [])
+    used = {each["variable"]: each for each in document["settings"]}
+    level = used["NUNCIO_SAMPLE_LOG__LEVEL"]
+    assert (level["value"], level["source"], level["default"]) == ("debug", "environment", "info")
+    assert used["NUNCIO_SAMPLE_DATABASE__DSN"]["value"] is None
+    bad, written, errors = await result_of("check-config", "--json", LOG__LEVEL="hush")
+    assert (bad, errors) == (2, "")
+    document = json.loads(written)
+    assert (document["good"], document["settings"]) == (False, [])
+    assert document["problems"][0].startswith("NUNCIO_SAMPLE_LOG__LEVEL: ")
+    assert "hush" not in written
 
 
 async def test_what_only_migrations_need_is_not_loaded_by_anybody_else() -> None:

@@ -37,6 +37,7 @@ NESTING = "__"
 NO_TIME = timedelta(0)
 A_MILLISECOND = timedelta(milliseconds=1)  # PostgreSQL counts in them, and takes 0 for no limit.
 LISTS = (list, tuple, set, frozenset)
+HIDDEN = "(hidden)"
 LAST_PORT = 65_535
 MOST_WORKERS = 64
 
@@ -335,6 +336,14 @@ class Setting(NamedTuple):
     description: str
 
 
+class InForce(NamedTuple):
+    """A setting as it is used. value: None when unset, HIDDEN for a secret that is set."""
+
+    setting: Setting
+    value: str | None
+    source: Literal["default", "environment"]
+
+
 def load(settings_type: type[S], environ: Mapping[str, str]) -> S:
     """Read the settings from the environment.
 
@@ -364,6 +373,25 @@ def describe(settings_type: type[ServiceSettings]) -> list[Setting]:
         Setting(variable, _type_name(field.annotation), default, _paragraph(field.description))
         for variable, (field, default) in _variables(settings_type)
     ]
+
+
+def in_force(settings: ServiceSettings, environ: Mapping[str, str]) -> list[InForce]:
+    """All settings with their values, in the order of `describe`. environ: what was loaded."""
+    return [
+        InForce(
+            setting,
+            _value_of(settings, setting),
+            "environment" if setting.variable in environ else "default",
+        )
+        for setting in describe(type(settings))
+    ]
+
+
+def _value_of(settings: ServiceSettings, setting: Setting) -> str | None:
+    value: object = settings
+    for name in setting.variable.removeprefix(prefix_of(type(settings))).lower().split(NESTING):
+        value = getattr(value, name, None)  # None where a whole section is left out.
+    return HIDDEN if isinstance(value, SecretStr) else _text(value) or None
 
 
 def prefix_of(settings_type: type[BaseSettings]) -> str:
@@ -396,13 +424,27 @@ def _is_model(kind: object) -> bool:
 def _shown(field: FieldInfo, value: object) -> str:
     if field.default_factory is not None or (field.is_required() and value is field.default):
         return ""
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    """As it could stand in the environment; empty: unset."""
     if value is None or value == "":
         return ""
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
         return ",".join(str(part) for part in value)
     if isinstance(value, timedelta):
-        return str(TypeAdapter(timedelta).dump_python(value, mode="json"))
+        return _iso_8601(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _iso_8601(duration: timedelta) -> str:
+    """Such as "P400D" or "P1DT12H": pydantic would write 365 days as a year, which few know."""
+    days, rest = divmod(duration, timedelta(days=1))
+    time = str(TypeAdapter(timedelta).dump_python(rest, mode="json"))
+    if not days:
+        return time
+    return f"P{days}D{time.removeprefix('P')}" if rest else f"P{days}D"
 
 
 def _type_name(annotation: Any) -> str:

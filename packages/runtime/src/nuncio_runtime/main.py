@@ -13,19 +13,13 @@ import structlog
 import uvloop
 from pydantic import SecretStr
 
-from nuncio_runtime.config import (
-    ConfigError,
-    ServiceSettings,
-    UpstreamSettings,
-    describe,
-    load,
-    prefix_of,
-)
+from nuncio_runtime.check_config import add_arguments as add_check_arguments
+from nuncio_runtime.check_config import check_config, upstream_problems
+from nuncio_runtime.config import ConfigError, ServiceSettings, load, prefix_of
 from nuncio_runtime.embedded_postgres import embedded_postgres
 from nuncio_runtime.embedded_programs import EmbeddedPostgresError
 from nuncio_runtime.logging import configure_logging
 from nuncio_runtime.postgres import SchemaTooOld, StorageUnavailable, open_pool
-from nuncio_runtime.tls import channel_credentials, client_tls
 from nuncio_runtime.worker import become_worker, current_worker
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -67,31 +61,34 @@ def run_service(
     files that they name. `commands`: what the service can do besides.
     """
     arguments = _parser(name, commands).parse_args(argv)
-    if arguments.command == "check-config" and arguments.list:
-        _print_settings(settings_type)
-        return 0
+    if arguments.command == "check-config":
+        return check_config(
+            arguments,
+            name=name,
+            settings_type=settings_type,
+            environ=os.environ,
+            more_problems=more_problems,
+        )
     try:
         settings = load(settings_type, os.environ)
         configure_logging(settings.log, name, worker=arguments.worker)
         if arguments.worker:
             become_worker(arguments.worker, settings.server)
-        if arguments.command in ("serve", "check-config"):
-            _check_upstreams(settings)
         if arguments.command == "migrate":
             uvloop.run(_migrate(settings, package, arguments.until))
-        elif arguments.command == "serve":
+            return 0
+        if arguments.command == "serve":
+            if problems := upstream_problems(settings):
+                raise ConfigError(*problems)
             return uvloop.run(_serve(settings, package, run))
-        elif own := next((c for c in commands if c.name == arguments.command), None):
-            return uvloop.run(_run_own(settings, package, own, arguments))
-        elif problems := more_problems(settings):
-            raise ConfigError(*problems)
+        own = next(command for command in commands if command.name == arguments.command)
+        return uvloop.run(_run_own(settings, package, own, arguments))
     except ConfigError as error:
         sys.stderr.writelines(f"{name}: {problem}\n" for problem in error.problems)
         return 2
     except (EmbeddedPostgresError, SchemaTooOld, StorageUnavailable) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
-    return 0
 
 
 def _parser(name: str, own: Sequence[Command[S]]) -> argparse.ArgumentParser:
@@ -108,8 +105,11 @@ def _parser(name: str, own: Sequence[Command[S]]) -> argparse.ArgumentParser:
         default="post",
         help="pre: only what the running old code can live with; post (default): everything",
     )
-    check = commands.add_parser("check-config", help="say what is wrong with the settings")
-    check.add_argument("--list", action="store_true", help="show all settings instead")
+    add_check_arguments(
+        commands.add_parser(
+            "check-config", help="say what is wrong with the settings, or what is used"
+        )
+    )
     for command in own:
         command.add_arguments(commands.add_parser(command.name, help=command.help))
     return parser
@@ -143,25 +143,6 @@ async def _serve(settings: S, package: str, run: Callable[[S], Awaitable[None]])
             return await _supervise(ready, package)
         await run(ready)
     return 0
-
-
-def _check_upstreams(settings: ServiceSettings) -> None:
-    """Raises ConfigError with every file that calls to other services need and cannot use."""
-    problems: list[str] = []
-    prefix = prefix_of(type(settings))
-    for name, section in settings:
-        if isinstance(section, UpstreamSettings):
-            try:
-                channel_credentials(client_tls(section), named=_named(f"{prefix}{name.upper()}"))
-            except ConfigError as error:
-                problems += error.problems
-    if problems:
-        raise ConfigError(*problems)
-
-
-def _named(section: str) -> Callable[[str], str]:
-    """What a field of the section is called as a variable."""
-    return lambda field: f"{section}__{field.upper()}"
 
 
 def _settle_garbage_collection() -> None:
@@ -217,10 +198,3 @@ async def _database(settings: S) -> AsyncIterator[S]:
         dsn = SecretStr(await embedded.dsn_for(settings.database.schema))
         database = settings.database.model_copy(update={"dsn": dsn})
         yield settings.model_copy(update={"database": database})
-
-
-def _print_settings(settings_type: type[ServiceSettings]) -> None:
-    for setting in describe(settings_type):
-        default = f" = {setting.default}" if setting.default else ""
-        sys.stdout.write(f"{setting.variable}{default}  ({setting.type})\n")
-        sys.stdout.write(f"    {setting.description}\n")
