@@ -30,7 +30,7 @@ class MappingInvalid(CliError):
 
 
 class FileUnusable(CliError):
-    """The file cannot be read or written."""
+    """The file cannot be used."""
 
     kind = Kind.INVALID_ARGUMENT
     reason = "FILE_UNUSABLE"

@@ -171,6 +171,8 @@ def _show_summary(summary: Summary, *, as_json: bool) -> None:
         output.say(f"import them, mended, with --observed-at {summary.observed_at}")
     if summary.ignored:
         output.say(f"columns that mean nothing to nuncio: {', '.join(summary.ignored)}")
+    for column, field in summary.misspelt.items():
+        output.say(f"is {column} meant to be {field}?", style="yellow")
 
 
 async def _of_user(registry: RegistryStub, app_id: str, user_id: str) -> list[Installation]:

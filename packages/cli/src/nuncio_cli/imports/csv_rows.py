@@ -15,8 +15,8 @@ class CsvRows:
     """Rows of a CSV file (RFC 4180; comma, semicolon or tab, told from the header)."""
 
     def __init__(self, source: Source, mapping: FieldMapping) -> None:
-        """Raises FileUnusable for a header that cannot be used, and MappingInvalid when the
-        mapping names columns that are not there."""
+        """Raises FileUnusable for a header that cannot be used, and MappingInvalid when the mapping
+        names columns that are not there."""
         self._records = Records(source.lines())
         self.columns = _columns(self._records.header())
         missing = sorted(
@@ -27,6 +27,9 @@ class CsvRows:
         self.ignored = mapping.ignored(filter(None, self.columns))
         self._mapping = mapping
         self._fields = {column: mapping.fields_of(column) for column in self.columns}
+
+    def column_of(self, field: str) -> str:
+        return self._mapping.column_of(field)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         for record in self._records:

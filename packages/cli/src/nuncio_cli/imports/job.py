@@ -9,7 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from nuncio.registry.v1.registry_service_pb2 import Registration
 from nuncio_cli.errors import OptionInvalid
-from nuncio_cli.imports.formats import Format, reader_for
+from nuncio_cli.imports.formats import FIXED_LAYOUTS, Format, reader_for
+from nuncio_cli.imports.header import alike, check_header
 from nuncio_cli.imports.load import Tally, check_only, read_pages, register
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.registration import registration_from
@@ -49,6 +50,8 @@ class Summary(NamedTuple):
     tally: Tally
     ignored: list[str]
     """Columns that mean nothing to nuncio."""
+    misspelt: dict[str, str]
+    """Those of them that look like a field, and the field."""
     rejects: Path
     observed_at: str
 
@@ -60,6 +63,7 @@ class Summary(NamedTuple):
             "rejected": self.tally.rejected,
             "rejects_file": str(self.rejects) if self.tally.rejected else None,
             "ignored_columns": self.ignored,
+            "misspelt_columns": self.misspelt,
             "observed_at": self.observed_at,
         }
 
@@ -75,7 +79,9 @@ async def import_file(job: ImportJob, registry: RegistryStub | None, *, report: 
     tally = Tally()
     with open_source(job.file) as source:
         reader = reader_for(job.layout, source, job.mapping)
-        with Rejects(job.rejects, reader.columns) as rejects:
+        if job.layout is Format.CSV:
+            check_header(reader.columns, job.mapping)
+        with Rejects(job.rejects, reader.columns, reader.column_of) as rejects:
             pages = read_pages(reader, job.register_row, rejects=rejects, tally=tally)
 
             def on_page() -> None:
@@ -90,7 +96,10 @@ async def import_file(job: ImportJob, registry: RegistryStub | None, *, report: 
                     on_page=on_page,
                 )  # fmt: skip
     observed_at = job.observed_at.ToJsonString()
-    return Summary(tally, sorted(reader.ignored), job.rejects, observed_at)
+    # What a fixed layout has is no misspelling, however it looks.
+    named = set() if job.layout in FIXED_LAYOUTS else reader.ignored
+    misspelt = {column: field for column in sorted(named) if (field := alike(column))}
+    return Summary(tally, sorted(reader.ignored), misspelt, job.rejects, observed_at)
 
 
 def observed_now_or_at(file: Path) -> Timestamp:

@@ -12,6 +12,7 @@ from nuncio.registry.v1.registry_service_pb2 import (
     Registration,
 )
 from nuncio.registry.v1.token_pb2 import RegistrationOutcome
+from nuncio_cli.imports.refused import field_of, rule_of
 from nuncio_cli.imports.rejects import Rejects
 from nuncio_cli.imports.rows import BadRow, BadValueError, Reader, Row
 from nuncio_cli.registering import PAGE, register_pages
@@ -24,6 +25,11 @@ class Page(NamedTuple):
 
     rows: list[Row]
     registrations: list[Registration]
+
+    def refused(self, index: int, path: str, rule: str) -> BadRow:
+        """One of its rows. path: of what is wrong with its registration."""
+        row, field = self.rows[index], field_of(path, self.registrations[index])
+        return BadRow(row.line, field, rule_of(path, rule), row.source)
 
 
 @dataclass
@@ -109,10 +115,10 @@ def check_only(
     What only the registry knows stays unchecked: time zones, keys, and hosts of endpoints.
     """
     for page in pages:
-        for row, registration in zip(page.rows, page.registrations, strict=True):
+        for index, registration in enumerate(page.registrations):
             broken = violations(registration)
             if broken:
-                rejects.add(BadRow(row.line, broken[0].field, broken[0].rule, row.source))
+                rejects.add(page.refused(index, *broken[0]))
                 tally.rejected += 1
         tally.outcomes["valid"] = tally.rows - tally.rejected
         on_page()
@@ -125,7 +131,6 @@ def _count(page: Page, answer: RegisterTokensResponse, *, rejects: Rejects, tall
             name = RegistrationOutcome.Name(outcome).removeprefix(prefix).lower()
             tally.outcomes[name] += count
     for error in answer.errors:
-        row = page.rows[error.row]
         reason = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
-        rejects.add(BadRow(row.line, error.field, error.rule or reason, row.source))
+        rejects.add(page.refused(error.row, error.field, error.rule or reason))
         tally.rejected += 1

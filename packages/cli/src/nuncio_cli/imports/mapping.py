@@ -65,6 +65,10 @@ class FieldMapping(BaseModel):
         by_name = [column] if is_field(column) and column not in self.columns else []
         return taken + by_name
 
+    def column_of(self, field: str) -> str:
+        """The column that feeds a field; the field itself where the mapping names none."""
+        return self.columns.get(field) or field
+
     def ignored(self, columns: Iterable[str]) -> set[str]:
         """Those columns that feed no field."""
         return {c for c in columns if c not in REJECT_COLUMNS and not self.fields_of(c)}

@@ -40,6 +40,9 @@ class NdjsonRows:
             else:
                 yield self._row(line, record)
 
+    def column_of(self, field: str) -> str:
+        return self._mapping.column_of(field)
+
     def _row(self, line: int, record: dict[str, object]) -> Row | BadRow:
         fields: dict[str, Value] = {}
         cells = dict(flattened(record))

@@ -45,6 +45,11 @@ RENAMED: Final[Mapping[str, str]] = {
 }
 VERSIONS: Final[Mapping[str, str]] = {"game_version": "app_version", "device_os": "os_version"}
 VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}([-+][A-Za-z0-9.+-]{0,40})?")
+COLUMN_OF: Final[Mapping[str, str]] = {
+    **{field: column for column, field in [*RENAMED.items(), *VERSIONS.items()]},
+    "platform": "device_type", "token": "identifier", "endpoint": "identifier",
+    "p256dh": "web_p256", "auth": "web_auth", "permission": "invalid_identifier",
+}  # fmt: skip
 REQUIRED: Final = ("identifier", "device_type")
 READ: Final = {
     *RENAMED, *VERSIONS, "identifier", "device_type", "device_model", "tags",
@@ -69,6 +74,9 @@ class OneSignalRows:
     def __iter__(self) -> Iterator[Row | BadRow]:
         for row in self._rows:
             yield row if isinstance(row, BadRow) else self._row(row)
+
+    def column_of(self, field: str) -> str:
+        return "tags" if field.startswith("attributes") else COLUMN_OF.get(field, field)
 
     def _row(self, row: Row) -> Row | BadRow:
         cells = {key: str(value).strip() for key, value in row.source.items()}

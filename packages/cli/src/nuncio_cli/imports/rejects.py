@@ -1,7 +1,7 @@
 """The rejects file: the rows that did not go in, as they were, with line, field and rule."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self, TextIO
 
@@ -59,8 +59,10 @@ class Rejects:
     tokens. CSV when the source has columns, else NDJSON.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], column_of: Callable[[str], str]) -> None:
+        """column_of: what the file calls a field."""
         self.path = path
+        self._column_of = column_of
         self.count = 0
         # A device or a pipe, such as /dev/null, is written to as it is.
         self._in_place = path.exists() and not path.is_file()
@@ -76,7 +78,7 @@ class Rejects:
             self._form = (
                 CsvForm(self._out, self._columns) if self._columns else NdjsonForm(self._out)
             )
-        self._form.add(bad)
+        self._form.add(bad._replace(field=self._column_of(bad.field)))
         self.count += 1
 
     def __enter__(self) -> Self:

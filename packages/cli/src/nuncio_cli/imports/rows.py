@@ -24,7 +24,7 @@ class BadRow(NamedTuple):
 
     line: int
     field: str
-    """Path of nuncio's field, or empty when the record as a whole cannot be read."""
+    """Nuncio's field, or empty when the record as a whole cannot be read."""
     rule: str
     source: Mapping[str, object]
     """The record as it was read; empty when it cannot be read."""
@@ -49,6 +49,9 @@ class Reader(Protocol):
 
     ignored: set[str]
     """Columns seen so far that mean nothing to nuncio."""
+
+    def column_of(self, field: str) -> str:
+        """The column that feeds a field; the field itself where the file has none for it."""
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Raises FileUnusable when the file breaks off, or is of another format."""

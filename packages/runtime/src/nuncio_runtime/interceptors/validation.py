@@ -14,6 +14,7 @@ from protovalidate import FieldPathElementPb, Validator, Violation
 from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.interceptors.nul import paths_with_nul
 from nuncio_runtime.interceptors.surely import surely_valid
+from nuncio_runtime.interceptors.wording import in_words
 
 M = TypeVar("M", bound=Message)
 
@@ -57,7 +58,8 @@ class Checked(AsyncIterator[M]):
 def _readable(violation: Violation) -> FieldViolation:
     found = violation.proto
     path = "".join(map(_step, found.field.elements if found.field else ()))
-    return FieldViolation(path.removeprefix("."), found.message or found.rule_id)
+    rule = in_words(violation.rule_value, found.message or found.rule_id)
+    return FieldViolation(path.removeprefix("."), rule)
 
 
 def _step(element: FieldPathElementPb) -> str:
