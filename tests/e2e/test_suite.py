@@ -89,7 +89,7 @@ def test_importing_again_changes_nothing_and_bad_rows_are_set_aside(
     assert summary["outcomes"] == {"refreshed": len(installations.users)}
     rejected = json.loads(Path(summary["rejects_file"]).read_text())
     assert rejected["nuncio_line"] == len(installations.users) + 1
-    assert rejected["nuncio_field"] == "token.apns"
+    assert rejected["nuncio_field"] == "token"
 
 
 def rows_of(count: int) -> str:

@@ -41,7 +41,7 @@ async def test_an_app_with_other_content_exists(registry: Registry) -> None:
     with pytest.raises(RemoteError) as refused:
         await registry.stub.CreateApp(pb.CreateAppRequest(app=other))
     assert (refused.value.kind, refused.value.reason) == (Kind.ALREADY_EXISTS, "APP_EXISTS")
-    assert refused.value.metadata == {"appId": APP}
+    assert refused.value.metadata == {"appId": APP, "fields": "display_name"}
 
 
 @pytest.mark.parametrize(

@@ -65,12 +65,12 @@ async def test_the_first_failure_of_a_group_keeps_its_cause() -> None:
     assert isinstance(failure.value.__cause__, OSError)
 
 
-def program(folder: Path, code: str) -> Program:
+def program(folder: Path, code: str, **environment: str) -> Program:
     (folder / "some_service.py").write_text(code)
     return Program(
         name="some-service",
         arguments=("some_service",),
-        environment={**os.environ, "PYTHONPATH": str(folder)},
+        environment={**os.environ, "PYTHONPATH": str(folder), **environment},
         log_file=folder / "log",
     )
 
@@ -95,6 +95,16 @@ def test_of_a_long_log_only_the_end_is_read(tmp_path: Path) -> None:
     assert some.last_words() == "it left no log"
     some.log_file.write_text("x" * LAST_BYTES + "\nthe end\n")
     assert some.last_words() == "the end"
+
+
+@pytest.mark.parametrize(("told", "passed_on"), [("NONE", "None"), ("DEBUG", "DEBUG")])
+async def test_only_the_command_line_itself_is_silent(
+    tmp_path: Path, told: str, passed_on: str
+) -> None:
+    code = "import os; print(os.environ.get('GRPC_VERBOSITY'))"
+    some = program(tmp_path, code, GRPC_VERBOSITY=told)
+    assert await (await some.spawn()).wait() == 0
+    assert some.last_words() == passed_on
 
 
 async def test_a_program_ends_when_nobody_holds_its_standard_input(tmp_path: Path) -> None:

@@ -99,27 +99,38 @@ def test_an_audit_event_shows_its_details_in_order() -> None:
 
 
 def answer(position: str, *ids: str) -> WatchInstallationsResponse:
-    events = [event_pb2.InstallationEvent(installation_id=each) for each in ids]
+    """Events, each with a position of its own; the last one's is the answer's."""
+    events = [
+        event_pb2.InstallationEvent(installation_id=each, position=f"after {each}") for each in ids
+    ]
+    position = events[-1].position if events else position
     return WatchInstallationsResponse(position=position, events=events)
 
 
-def test_a_position_is_told_only_after_all_that_came_with_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_every_event_tells_where_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     shown = Shown(as_json=True)
     shown.add(answer("p1"), limit=4)
     shown.add(answer("p1"), limit=4)  # Nothing has happened, and nothing is said.
-    shown.add(answer("p2", "a", "b"), limit=4)
-    shown.add(answer("p3", "c", "d", "e"), limit=4)
+    shown.add(answer("", "a", "b"), limit=4)
+    shown.add(answer("", "c", "d", "e"), limit=4)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     told = [(line.get("installation_id"), line["position"]) for line in lines]
-    assert told == [(None, "p1"), ("a", None), ("b", "p2"), ("c", None), ("d", None)]
+    assert told == [(None, "p1"), *((each, f"after {each}") for each in "abcd")]
     assert shown.events == 4
 
 
 def test_people_are_told_where_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     shown = Shown(as_json=False)
-    shown.add(answer("p1", "a"), limit=2)
-    shown.add(answer("p2", "b", "c"), limit=2)
+    shown.add(answer("p1"), limit=2)
+    shown.add(answer("", "a"), limit=2)
+    shown.add(answer("", "b", "c"), limit=2)
     shown.end()
-    assert capsys.readouterr().err == "go on with --position p1\n"
+    assert capsys.readouterr().err == "go on with --position after b\n"
+
+
+def test_people_are_told_where_a_silent_feed_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Shown(as_json=False)
+    shown.add(answer("", "a"), limit=0)
+    shown.add(answer("p9"), limit=0)
+    shown.end()
+    assert capsys.readouterr().err == "go on with --position p9\n"

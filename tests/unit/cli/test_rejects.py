@@ -51,7 +51,7 @@ async def test_bad_rows_keep_their_columns_and_say_line_field_and_rule(tmp_path:
     assert summary.tally.outcomes == {"valid": 1}
     with summary.rejects.open(newline="") as rejects:
         rows = {row["nuncio_line"]: row for row in csv.DictReader(rejects)}
-    assert rows["3"]["nuncio_field"] == "token.apns"
+    assert rows["3"]["nuncio_field"] == "token"
     assert rows["3"]["token"] == "xyz"
     assert rows["4"]["nuncio_field"] == "platform"
     assert stat.S_IMODE(summary.rejects.stat().st_mode) == 0o600
@@ -77,7 +77,7 @@ async def test_rejects_of_ndjson_are_the_record_and_our_keys(tmp_path: Path) -> 
     first, second = map(json.loads, sorted(summary.rejects.read_text().splitlines(), reverse=True))
     by_line = {record["nuncio_line"]: record for record in (first, second)}
     assert by_line[1]["token"] == "xyz"
-    assert by_line[1]["nuncio_field"] == "token.apns"
+    assert by_line[1]["nuncio_field"] == "token"
     assert "nuncio_raw" not in by_line[1]
     assert by_line[2]["nuncio_rule"].startswith("is not JSON")
     assert by_line[2]["nuncio_raw"] == "{broken"

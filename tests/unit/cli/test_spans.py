@@ -19,6 +19,9 @@ NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
         ("1d12h", 36),
         ("90m", 1.5),
         ("3600s", 1),
+        ("P400D", 9_600),
+        ("P1DT12H", 36),
+        ("PT90M", 1.5),
         ("60", 1440),
     ],
 )
@@ -27,7 +30,10 @@ def test_a_span_has_units_and_a_plain_number_means_days(text: str, hours: float)
     assert duration(text.upper()).ToTimedelta() == timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("text", ["", "d", "30x", "-3d", "1.5d", "3 days", "9999999d", "٣d"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "d", "30x", "-3d", "1.5d", "3 days", "9999999d", "٣d", "P", "P1Y", "P1M", "PT1D", "P1DT"],
+)
 def test_what_is_no_span_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="30d"):
         span(text)

@@ -19,6 +19,8 @@ LONGEST_WAIT: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 # As much of a log as is read for its last line.
 LAST_BYTES: Final = 4_096
+# The command line's own (see __main__). In the logs of services gRPC may speak.
+SILENCE: Final = ("GRPC_VERBOSITY", "NONE")
 
 Notice = Callable[[str], None]
 
@@ -39,7 +41,7 @@ class Program:
         with self.log_file.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "nuncio_cli.tethered", *self.arguments),
-                env=dict(self.environment),
+                env={name: v for name, v in self.environment.items() if (name, v) != SILENCE},
                 stdin=asyncio.subprocess.PIPE,  # Held open until it ends, or this process does.
                 stdout=log,
                 stderr=log,

@@ -85,4 +85,6 @@ def _value(value: AttributeValue) -> str:
     kind = value.WhichOneof("kind")
     if kind == "time":
         return value.time.ToJsonString()
+    if kind == "number" and value.number.is_integer():
+        return str(value.number).removesuffix(".0")
     return str(getattr(value, kind)) if kind else ""

@@ -31,9 +31,9 @@ _STYLES: Final = {lane_pb2.CHECK_RESULT_OK: "green", lane_pb2.CHECK_RESULT_FAILE
 def row(lane: lane_pb2.Lane) -> tuple[object, ...]:
     """A lane under COLUMNS."""
     return (
-        f"{_provider(lane)}/{lane.app_id}/{_environment(lane)}",
-        word(lane_pb2.LaneState, lane.state, "LANE_STATE_"),
-        f"{lane.part}: {lane.reason}" if lane.part else lane.reason,
+        name(lane),
+        state(lane),
+        reason(lane),
         _shown(_moment(lane.since_time)),
         _shown(_moment(lane.next_probe_time)),
         lane.connections,
@@ -47,6 +47,21 @@ def row(lane: lane_pb2.Lane) -> tuple[object, ...]:
     )
 
 
+def name(lane: lane_pb2.Lane) -> str:
+    """Provider, app and environment, such as "apns/shop/production"."""
+    return f"{_provider(lane)}/{lane.app_id}/{_environment(lane)}"
+
+
+def state(lane: lane_pb2.Lane) -> str:
+    """ "ready", "paused" …"""
+    return word(lane_pb2.LaneState, lane.state, "LANE_STATE_")
+
+
+def reason(lane: lane_pb2.Lane) -> str:
+    """Why it does not send, with the part of it that is concerned; empty when ready."""
+    return f"{lane.part}: {lane.reason}" if lane.part else lane.reason
+
+
 def document(lane: lane_pb2.Lane) -> dict[str, Any]:
     """A lane as JSON."""
     answers = lane.answers
@@ -56,7 +71,7 @@ def document(lane: lane_pb2.Lane) -> dict[str, Any]:
         "environment": _environment(lane),
         "origins": list(lane.origins),
         "transport": _transport(lane),
-        "state": word(lane_pb2.LaneState, lane.state, "LANE_STATE_"),
+        "state": state(lane),
         "reason": lane.reason,
         "part": lane.part,
         "since_time": _text(lane.since_time),

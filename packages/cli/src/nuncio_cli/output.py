@@ -81,8 +81,16 @@ def emit(document: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-    """Rows under headings. Columns whose heading ends in "#" are numbers, set right."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", empty: str = ""
+) -> None:
+    """Rows under headings. Columns whose heading ends in "#" are numbers, set right.
+
+    empty: what is said instead when there are no rows.
+    """
+    if empty and not rows:
+        say(empty)
+        return
     console = stdout()
     frame = box.SIMPLE_HEAD if console.is_terminal else None
     grid = Table(

@@ -15,14 +15,18 @@ _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _SHOWN: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 _SPAN: Final = re.compile(r"(?:[0-9]{1,6}[wdhms])+")
 _PART: Final = re.compile(r"([0-9]+)([wdhms])")
+# As services show their settings. Months and years, of no fixed length, are no spans.
+_ISO_8601: Final = re.compile(r"p((?:[0-9]{1,6}[wd])*)(?:t((?:[0-9]{1,6}[hms])+))?")
 
 
 def span(text: str) -> timedelta:
-    """ "30d", "36h", "1d12h"; units are w, d, h, m and s, and a plain number means days.
+    """ "30d", "36h", "1d12h", or ISO 8601, "P30D"; units are w, d, h, m and s.
 
-    Raises BadParameter.
+    A plain number means days. Raises BadParameter.
     """
     plain = text.strip().lower()
+    if standard := _ISO_8601.fullmatch(plain):
+        plain = "".join(filter(None, standard.groups()))
     if plain.isascii() and plain.isdigit() and len(plain) <= 6:
         return timedelta(days=int(plain))
     if not _SPAN.fullmatch(plain):

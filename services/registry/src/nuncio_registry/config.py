@@ -56,7 +56,7 @@ class HygieneSettings(Section):
     """What the leader does after each app's policies."""
 
     every: timedelta = Field(default=timedelta(hours=1), ge=timedelta(seconds=1))
-    """How long after an app was looked through it is looked through again."""
+    """How long after an app was looked through it is looked through again, at the latest."""
 
     grace: timedelta = Field(default=timedelta(minutes=10), ge=timedelta(0), le=timedelta(days=7))
     """How long a process that becomes the leader only counts, before it changes anything."""

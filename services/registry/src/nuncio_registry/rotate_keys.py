@@ -11,7 +11,7 @@ import orjson
 
 from nuncio_registry.app import folder_of_keys
 from nuncio_registry.config import Settings
-from nuncio_registry.domain.audit import Audit, Caller
+from nuncio_registry.domain.audit import KEY_ROTATION, Audit, Caller
 from nuncio_registry.domain.rotate import BATCH, Rotate, Rotation
 from nuncio_registry.domain.sealing import KeyRing
 from nuncio_registry.storage.audit import PostgresAudit
@@ -54,7 +54,7 @@ async def rotate_keys(
         # What cannot be audited is not done: no key is made, either.
         async with Audit(PostgresAudit(pool), clock) as audit:
             await audit.record(
-                "rotate-keys",
+                KEY_ROTATION,
                 Caller(principal=_operator(), peer="", request_id=""),
                 app_id="",
                 details={"add": "true" if arguments.add else "false"},
@@ -76,7 +76,7 @@ async def rotate_keys(
 
 
 ROTATE_KEYS: Final = Command(
-    name="rotate-keys",
+    name=KEY_ROTATION,
     help="seal all tokens with the newest key, while the service runs",
     run=rotate_keys,
     add_arguments=add_arguments,

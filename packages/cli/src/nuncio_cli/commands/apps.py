@@ -50,7 +50,7 @@ def create(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Create an app; doing it again changes nothing.
+    """Create an app; doing it again changes nothing, and doing it otherwise says what differs.
 
     Policies are spans of time for which an installation is not seen, such as 30d or 36h; a plain
     number means days. See docs/hygiene.md.
@@ -114,7 +114,8 @@ def list_apps(
                 output.emit(document(app))
         else:
             columns = ("app", "name", "stale after", "expires after", "deleted after")
-            output.table(columns, [(a.app_id, a.display_name, *_policies(a)) for a in apps])
+            shown = [(a.app_id, a.display_name, *_policies(a)) for a in apps]
+            output.table(columns, shown, empty="no apps")
 
     ask_registry(work, where=where, as_json=as_json)
 

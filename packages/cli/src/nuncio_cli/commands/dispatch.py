@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from nuncio.dispatcher.v1.dispatch_pb2 import Dispatch
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import GetDispatchRequest
 from nuncio_cli import following, output
 from nuncio_cli.connect import clients
@@ -50,14 +51,16 @@ def watch(
 ) -> None:
     """Follow a dispatch to its end on a live bar; with --json one object per change.
 
-    Exit code 1 when it fails. A dispatcher that restarts is waited for.
+    Says which lanes hold it up, why, and what to do. Exit code 1 when it fails. A dispatcher that
+    restarts is waited for.
 
     Example: `nuncio dispatch watch 5d1c…9e`.
     """
 
     async def work() -> None:
         async with clients(*where) as services:
-            last = await following.watch(services.dispatcher, dispatch_id, as_json=as_json)
+            known = Dispatch(dispatch_id=dispatch_id)
+            last = await following.watch(services.dispatcher, known, as_json=as_json)
         if not following.succeeded(last):
             raise typer.Exit(ExitCode.FAILED)
 

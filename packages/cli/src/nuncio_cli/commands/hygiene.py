@@ -1,20 +1,37 @@
 """nuncio hygiene: preview."""
 
+from typing import Annotated
+
 import typer
+from google.protobuf.duration_pb2 import Duration
 
 from nuncio.common.v1.provider_pb2 import Platform
 from nuncio.registry.v1.registry_service_pb2 import PreviewHygieneRequest, PreviewHygieneResponse
 from nuncio_cli import output
 from nuncio_cli.asking import ask_registry
-from nuncio_cli.commands.apps import ExpireAfter, Retention, StaleAfter
 from nuncio_cli.connect import patiently
 from nuncio_cli.documents import document
 from nuncio_cli.names import word
 from nuncio_cli.options import AppId, AsJson
 from nuncio_cli.reaching import Where, reaching
+from nuncio_cli.spans import span_option
 from nuncio_cli.stubs import RegistryStub
 
 group = typer.Typer(help="What policies do to installations.", no_args_is_help=True)
+
+
+StaleAfter = Annotated[
+    Duration | None,
+    span_option("Stale when unseen for this long, such as 60d. Default: as the app has it."),
+]
+ExpireAfter = Annotated[
+    Duration | None,
+    span_option("Expiring when unseen for this long. Default: as the app has it."),
+]
+Retention = Annotated[
+    Duration | None,
+    span_option("Deleted when without a live token for this long. Default: as the app has it."),
+]
 
 
 @group.callback()

@@ -12,6 +12,7 @@ from nuncio.registry.v1.registry_service_pb2 import (
     ListConsentEventsRequest,
     ListInstallationsRequest,
 )
+from nuncio.targeting.v1.audience_pb2 import AudienceProblem
 from nuncio.targeting.v1.targeting_service_pb2 import ValidateAudienceRequest
 from nuncio_cli import installation_view, output
 from nuncio_cli.asking import ask_registry, rows
@@ -118,7 +119,7 @@ def consents(
                 output.emit(document(event))
         else:
             columns = ("when", "purpose", "state", "source", "asked by", "policy", "actor")
-            output.table(columns, [_ledger_row(event) for event in found])
+            output.table(columns, [_ledger_row(event) for event in found], empty="no entries")
 
     ask_registry(work, where=where, as_json=as_json)
 
@@ -150,18 +151,30 @@ def erase(
 
 
 async def _predicate(targeting: TargetingStub, app_id: str, expression: str) -> Predicate:
-    """What the registry is asked for. Raises AudienceInvalid."""
+    """What the registry is asked for. Raises AudienceInvalid, as targeting words it."""
     request = ValidateAudienceRequest(app_id=app_id, expression=expression)
     answer = await patiently(lambda: targeting.ValidateAudience(request))
     for problem in answer.problems:
-        raise AudienceInvalid(
-            detail=problem.message,
-            line=str(problem.line),
-            column=str(problem.column),
-            expected=problem.expected,
-            segment=problem.segment,
-        )
+        raise _refusal(problem)
     return answer.predicate
+
+
+def _refusal(problem: AudienceProblem) -> AudienceInvalid:
+    """The error that targeting has where a problem is one: the same text, the same metadata."""
+    place = f"line {problem.line}, column {problem.column}"
+    if problem.segment:
+        place = f"segment {problem.segment}, {place}"
+    expected = f"; expected {problem.expected}" if problem.expected else ""
+    refusal = AudienceInvalid(
+        detail=f"{place}: {problem.message}{expected}",
+        line=str(problem.line),
+        column=str(problem.column),
+        position=str(problem.position),
+        expected=problem.expected,
+    )
+    if problem.segment:
+        refusal.metadata["segment"] = problem.segment
+    return refusal
 
 
 def _ledger_row(event: ConsentEvent) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from nuncio.common.v1 import provider_pb2
 from nuncio.dispatcher.v1 import lane_pb2
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import (
     CheckCredentialRequest,
-    ListLanesRequest,
     ReloadCredentialsRequest,
 )
 from nuncio_cli import lane_view, output
-from nuncio_cli.connect import Clients, clients, patiently
+from nuncio_cli.connect import clients, patiently
 from nuncio_cli.errors import ExitCode
+from nuncio_cli.held_up import all_lanes
 from nuncio_cli.names import word
 from nuncio_cli.options import AsJson
 from nuncio_cli.reaching import Where, reaching
@@ -58,7 +58,7 @@ def lanes(
 
     async def work() -> None:
         async with clients(*where) as services:
-            found = await _all_lanes(services, app_id)
+            found = await all_lanes(services.dispatcher, app_id)
         if as_json:
             for lane in found:
                 output.emit(lane_view.document(lane))
@@ -141,17 +141,6 @@ def reload(
         output.say(f"unchanged: {output.number(len(answer.unchanged))}")
 
     output.complete(work(), as_json=as_json)
-
-
-async def _all_lanes(services: Clients, app_id: str) -> list[lane_pb2.Lane]:
-    found: list[lane_pb2.Lane] = []
-    request = ListLanesRequest(app_id=app_id, page_size=1000)
-    while True:
-        page = await services.dispatcher.ListLanes(request)
-        found += page.lanes
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token
 
 
 def _chosen(enum: Any, name: str, prefix: str, option: str) -> int:

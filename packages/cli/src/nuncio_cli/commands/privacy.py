@@ -59,7 +59,7 @@ def list_erasures(
                 output.emit(document(record))
         else:
             shown = [privacy_view.erasure_row(record) for record in found]
-            output.table(privacy_view.ERASURE_COLUMNS, shown)
+            output.table(privacy_view.ERASURE_COLUMNS, shown, empty="no proofs")
 
     ask_registry(work, where=where, as_json=as_json)
 
@@ -71,7 +71,9 @@ def list_audit(
     app_id: Annotated[
         str, typer.Option("--app", help="Only of this app. Default: of all.", show_default=False)
     ] = "",
-    method: Annotated[str, typer.Option(help='Such as "EraseUser" or "rotate-keys".')] = "",
+    method: Annotated[
+        str, typer.Option(help='Such as "EraseUser" or "rotate-keys"; a wrong one is told which.')
+    ] = "",
     principal: Annotated[str, typer.Option(help="Who called.")] = "",
     since: Since = None,
     until: Until = None,
@@ -96,6 +98,6 @@ def list_audit(
                 output.emit(document(event))
         else:
             shown = [privacy_view.audit_row(event) for event in found]
-            output.table(privacy_view.AUDIT_COLUMNS, shown)
+            output.table(privacy_view.AUDIT_COLUMNS, shown, empty="no events")
 
     ask_registry(work, where=where, as_json=as_json)

@@ -32,16 +32,24 @@ def watch(
         str, typer.Option(help="Go on after this. Default: the oldest that is kept.")
     ] = "",
     from_now: Annotated[bool, typer.Option("--from-now", help="Only what happens now.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="End after so many events. 0: do not end.")] = 0,
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="End after so many events; the position told then goes on with the next one. "
+            "0: do not end.",
+        ),
+    ] = 0,
     where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Follow what happens to an app's installations: registered, identified, consented, erased …
 
-    One line per event, and at the end the position to go on from. With --json one object per
-    event; `position` is null but in the last of those that arrived together: whoever has stored
-    all up to there may go on from it. When nothing happens for a while there is an object with
-    nothing but the position. A registry that restarts is waited for. See docs/change-feed.md.
+    One line per event, and at the end the position to go on from: with --position it begins with
+    the event after the last one shown, leaving none out and repeating none. With --json one object
+    per event; its `position` goes on after that event. When nothing happens for a while there is
+    an object with nothing but the position. A registry that restarts is waited for. See
+    docs/change-feed.md.
 
     Examples: `nuncio installations watch --app shop --from-now`,
     `nuncio installations watch --app shop --position AbC… --json`.
@@ -90,7 +98,7 @@ async def pages(
 
 
 class Shown:
-    """What was printed so far. The position is that of the last response printed as a whole."""
+    """What was printed so far. The position goes on after the last of it."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.events = 0
@@ -100,16 +108,15 @@ class Shown:
     def add(self, answer: WatchInstallationsResponse, *, limit: int) -> None:
         """Print a response, of its events no more than are left of the limit."""
         events = answer.events[: limit - self.events] if limit else answer.events[:]
-        whole = len(events) == len(answer.events)
-        for index, event in enumerate(events):
-            last = whole and index == len(events) - 1
+        for event in events:
             if self._as_json:
-                output.emit({**document(event), "position": answer.position if last else None})
+                output.emit(document(event))
             else:
                 output.say(installation_view.event_line(event))
+            self._position = event.position
         self.events += len(events)
-        if whole:
-            if self._as_json and not events and answer.position != self._position:
+        if not events and answer.position != self._position:
+            if self._as_json:
                 output.emit({"position": answer.position})
             self._position = answer.position
 

@@ -35,7 +35,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DISPATCH_NOT_FOUND: _ErrorReason.ValueType  # 5
     """No dispatch with this id. Metadata: dispatchId."""
     ERROR_REASON_APP_EXISTS: _ErrorReason.ValueType  # 6
-    """An app with this id exists and differs. Metadata: appId."""
+    """An app with this id exists and differs. Metadata: appId, fields (those that differ)."""
     ERROR_REASON_SEGMENT_EXISTS: _ErrorReason.ValueType  # 7
     """A segment with this name exists and differs. Metadata: appId, segment."""
     ERROR_REASON_DISPATCH_EXISTS: _ErrorReason.ValueType  # 8
@@ -99,7 +99,7 @@ ERROR_REASON_SEGMENT_NOT_FOUND: ErrorReason.ValueType  # 4
 ERROR_REASON_DISPATCH_NOT_FOUND: ErrorReason.ValueType  # 5
 """No dispatch with this id. Metadata: dispatchId."""
 ERROR_REASON_APP_EXISTS: ErrorReason.ValueType  # 6
-"""An app with this id exists and differs. Metadata: appId."""
+"""An app with this id exists and differs. Metadata: appId, fields (those that differ)."""
 ERROR_REASON_SEGMENT_EXISTS: ErrorReason.ValueType  # 7
 """A segment with this name exists and differs. Metadata: appId, segment."""
 ERROR_REASON_DISPATCH_EXISTS: ErrorReason.ValueType  # 8

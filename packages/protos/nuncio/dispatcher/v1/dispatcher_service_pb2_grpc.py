@@ -145,7 +145,8 @@ class DispatcherServiceServicer:
 
     def ListLanes(self, request, context):
         """Lists the lanes of the replica that answers, by app, provider and environment, with their live
-        state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+        state. Slots without a credential are among them while rows are for them. Fails with NOT_FOUND /
+        CREDENTIAL_NOT_FOUND for an app without a credential file when no rows are for it either.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,7 +66,8 @@ class DispatcherServiceStub:
     """
     ListLanes: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ListLanesRequest, _dispatcher_service_pb2.ListLanesResponse]
     """Lists the lanes of the replica that answers, by app, provider and environment, with their live
-    state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+    state. Slots without a credential are among them while rows are for them. Fails with NOT_FOUND /
+    CREDENTIAL_NOT_FOUND for an app without a credential file when no rows are for it either.
     """
     CheckCredential: _grpc.UnaryUnaryMultiCallable[_dispatcher_service_pb2.CheckCredentialRequest, _dispatcher_service_pb2.CheckCredentialResponse]
     """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
@@ -117,7 +118,8 @@ class DispatcherServiceAsyncStub(DispatcherServiceStub):
     """
     ListLanes: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.ListLanesRequest, _dispatcher_service_pb2.ListLanesResponse]  # type: ignore[assignment]
     """Lists the lanes of the replica that answers, by app, provider and environment, with their live
-    state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+    state. Slots without a credential are among them while rows are for them. Fails with NOT_FOUND /
+    CREDENTIAL_NOT_FOUND for an app without a credential file when no rows are for it either.
     """
     CheckCredential: _aio.UnaryUnaryMultiCallable[_dispatcher_service_pb2.CheckCredentialRequest, _dispatcher_service_pb2.CheckCredentialResponse]  # type: ignore[assignment]
     """Tries an app's credentials out, as the files are now. Nothing is sent to anybody; the provider is
@@ -207,7 +209,8 @@ class DispatcherServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dispatcher_service_pb2.ListLanesResponse, _abc.Awaitable[_dispatcher_service_pb2.ListLanesResponse]]:
         """Lists the lanes of the replica that answers, by app, provider and environment, with their live
-        state. Fails with NOT_FOUND / CREDENTIAL_NOT_FOUND for an app without a credential file.
+        state. Slots without a credential are among them while rows are for them. Fails with NOT_FOUND /
+        CREDENTIAL_NOT_FOUND for an app without a credential file when no rows are for it either.
         """
 
     @_abc_1.abstractmethod

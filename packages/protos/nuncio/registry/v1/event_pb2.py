@@ -26,15 +26,15 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from nuncio.registry.v1 import installation_pb2 as nuncio_dot_registry_dot_v1_dot_installation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1enuncio/registry/v1/event.proto\x12\x12nuncio.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%nuncio/registry/v1/installation.proto\"\x94\x02\n\x11InstallationEvent\x12=\n\x04kind\x18\x01 \x01(\x0e\x32).nuncio.registry.v1.InstallationEventKindR\x04kind\x12\'\n\x0finstallation_id\x18\x02 \x01(\tR\x0einstallationId\x12\x39\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x16\n\x06\x64\x65tail\x18\x04 \x01(\tR\x06\x64\x65tail\x12\x44\n\x0cinstallation\x18\x05 \x01(\x0b\x32 .nuncio.registry.v1.InstallationR\x0cinstallation*\xf5\x03\n\x15InstallationEventKind\x12\'\n#INSTALLATION_EVENT_KIND_UNSPECIFIED\x10\x00\x12&\n\"INSTALLATION_EVENT_KIND_REGISTERED\x10\x01\x12#\n\x1fINSTALLATION_EVENT_KIND_ROTATED\x10\x02\x12$\n INSTALLATION_EVENT_KIND_REPLACED\x10\x03\x12\'\n#INSTALLATION_EVENT_KIND_INVALIDATED\x10\x04\x12#\n\x1fINSTALLATION_EVENT_KIND_EXPIRED\x10\x05\x12$\n INSTALLATION_EVENT_KIND_RESTORED\x10\x06\x12.\n*INSTALLATION_EVENT_KIND_PERMISSION_CHANGED\x10\x07\x12+\n\'INSTALLATION_EVENT_KIND_CONSENT_CHANGED\x10\x08\x12&\n\"INSTALLATION_EVENT_KIND_IDENTIFIED\x10\t\x12\"\n\x1eINSTALLATION_EVENT_KIND_ERASED\x10\n\x12#\n\x1fINSTALLATION_EVENT_KIND_DELETED\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1enuncio/registry/v1/event.proto\x12\x12nuncio.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%nuncio/registry/v1/installation.proto\"\xb0\x02\n\x11InstallationEvent\x12=\n\x04kind\x18\x01 \x01(\x0e\x32).nuncio.registry.v1.InstallationEventKindR\x04kind\x12\'\n\x0finstallation_id\x18\x02 \x01(\tR\x0einstallationId\x12\x39\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x16\n\x06\x64\x65tail\x18\x04 \x01(\tR\x06\x64\x65tail\x12\x44\n\x0cinstallation\x18\x05 \x01(\x0b\x32 .nuncio.registry.v1.InstallationR\x0cinstallation\x12\x1a\n\x08position\x18\x06 \x01(\tR\x08position*\xf5\x03\n\x15InstallationEventKind\x12\'\n#INSTALLATION_EVENT_KIND_UNSPECIFIED\x10\x00\x12&\n\"INSTALLATION_EVENT_KIND_REGISTERED\x10\x01\x12#\n\x1fINSTALLATION_EVENT_KIND_ROTATED\x10\x02\x12$\n INSTALLATION_EVENT_KIND_REPLACED\x10\x03\x12\'\n#INSTALLATION_EVENT_KIND_INVALIDATED\x10\x04\x12#\n\x1fINSTALLATION_EVENT_KIND_EXPIRED\x10\x05\x12$\n INSTALLATION_EVENT_KIND_RESTORED\x10\x06\x12.\n*INSTALLATION_EVENT_KIND_PERMISSION_CHANGED\x10\x07\x12+\n\'INSTALLATION_EVENT_KIND_CONSENT_CHANGED\x10\x08\x12&\n\"INSTALLATION_EVENT_KIND_IDENTIFIED\x10\t\x12\"\n\x1eINSTALLATION_EVENT_KIND_ERASED\x10\n\x12#\n\x1fINSTALLATION_EVENT_KIND_DELETED\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nuncio.registry.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INSTALLATIONEVENTKIND']._serialized_start=406
-  _globals['_INSTALLATIONEVENTKIND']._serialized_end=907
+  _globals['_INSTALLATIONEVENTKIND']._serialized_start=434
+  _globals['_INSTALLATIONEVENTKIND']._serialized_end=935
   _globals['_INSTALLATIONEVENT']._serialized_start=127
-  _globals['_INSTALLATIONEVENT']._serialized_end=403
+  _globals['_INSTALLATIONEVENT']._serialized_end=431
 # @@protoc_insertion_point(module_scope)

@@ -98,12 +98,15 @@ class InstallationEvent(_message.Message):
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     INSTALLATION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     kind: Global___InstallationEventKind.ValueType
     """What happened."""
     installation_id: _builtins.str
     """To which installation."""
     detail: _builtins.str
     """More of it, as the kind says; else empty."""
+    position: _builtins.str
+    """Where to go on after this event, as `position` of the response is after the last one."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -122,10 +125,11 @@ class InstallationEvent(_message.Message):
         event_time: _timestamp_pb2.Timestamp | None = ...,
         detail: _builtins.str = ...,
         installation: _installation_pb2.Installation | None = ...,
+        position: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "installation", b"installation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "event_time", b"event_time", "installation", b"installation", "installation_id", b"installation_id", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "event_time", b"event_time", "installation", b"installation", "installation_id", b"installation_id", "kind", b"kind", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

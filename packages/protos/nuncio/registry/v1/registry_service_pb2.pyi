@@ -783,7 +783,7 @@ class SelectTargetsRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     purpose: _builtins.str
-    """Purpose that consent is asked for. Empty: consent is not asked for."""
+    """Purpose that consent is asked for, as in ConsentChange. Empty: consent is not asked for."""
     cursor: _builtins.bytes
     """Cursor of the last page that was read; empty: from the start."""
     page_size: _builtins.int
@@ -860,7 +860,7 @@ class CountTargetsRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     purpose: _builtins.str
-    """Purpose that consent is asked for. Empty: consent is not asked for."""
+    """Purpose that consent is asked for, as in ConsentChange. Empty: consent is not asked for."""
     @_builtins.property
     def predicate(self) -> _predicate_pb2.Predicate:
         """Which installations. Unset: all."""
@@ -1364,7 +1364,7 @@ class GetUserReachabilityRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     purpose: _builtins.str
-    """Purpose that consent is asked for. Empty: consent is not asked for."""
+    """Purpose that consent is asked for, as in ConsentChange. Empty: consent is not asked for."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The accounts, 1 to 100."""
@@ -1420,7 +1420,9 @@ class WatchInstallationsRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     position: _builtins.str
-    """Position of the last response that was read. Empty: from the oldest event that is kept."""
+    """Position of the last response, or of the last event, that was read. Empty: from the oldest event
+    that is kept.
+    """
     from_now: _builtins.bool
     """Start from now on instead. Only without a position. The first response, which has no events,
     says where that is. What was committed a moment before may still come after it: the feed gives
@@ -1901,7 +1903,9 @@ class ListAuditEventsRequest(_message.Message):
     page_token: _builtins.str
     """next_page_token of the page before; empty: first page."""
     method: _builtins.str
-    """Only of this RPC or command, such as "EraseUser". Empty: of all."""
+    """Only of this RPC or command, such as "EraseUser". Empty: of all. One that is never audited is
+    refused, and the rule names those that are.
+    """
     principal: _builtins.str
     """Only of this principal. Empty: of all."""
     @_builtins.property

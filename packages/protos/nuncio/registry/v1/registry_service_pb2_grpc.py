@@ -192,7 +192,7 @@ class RegistryServiceServicer:
 
     def CreateApp(self, request, context):
         """Creates an app. Creating it again with the same content changes nothing.
-        Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content.
+        Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content, and says what differs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

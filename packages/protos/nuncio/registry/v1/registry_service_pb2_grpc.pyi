@@ -38,7 +38,7 @@ class RegistryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RegistryServiceAsyncStub: ...
     CreateApp: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateAppRequest, _registry_service_pb2.CreateAppResponse]
     """Creates an app. Creating it again with the same content changes nothing.
-    Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content.
+    Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content, and says what differs.
     """
     GetApp: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetAppRequest, _registry_service_pb2.GetAppResponse]
     """Reads an app."""
@@ -135,7 +135,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateApp: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateAppRequest, _registry_service_pb2.CreateAppResponse]  # type: ignore[assignment]
     """Creates an app. Creating it again with the same content changes nothing.
-    Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content.
+    Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content, and says what differs.
     """
     GetApp: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetAppRequest, _registry_service_pb2.GetAppResponse]  # type: ignore[assignment]
     """Reads an app."""
@@ -235,7 +235,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.CreateAppResponse, _abc.Awaitable[_registry_service_pb2.CreateAppResponse]]:
         """Creates an app. Creating it again with the same content changes nothing.
-        Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content.
+        Fails with ALREADY_EXISTS / APP_EXISTS when it exists with other content, and says what differs.
         """
 
     @_abc_1.abstractmethod

@@ -29,7 +29,7 @@ from nuncio.registry.v1 import registry_service_pb2 as nuncio_dot_registry_dot_v
 from nuncio.targeting.v1 import audience_pb2 as nuncio_dot_targeting_dot_v1_dot_audience__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+nuncio/targeting/v1/targeting_service.proto\x12\x13nuncio.targeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dnuncio/common/v1/target.proto\x1a\"nuncio/registry/v1/predicate.proto\x1a)nuncio/registry/v1/registry_service.proto\x1a\"nuncio/targeting/v1/audience.proto\"\xff\x02\n\x16ResolveAudienceRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x41\n\x08\x61udience\x18\x02 \x01(\x0b\x32\x1d.nuncio.targeting.v1.AudienceB\x06\xbaH\x03\xc8\x01\x01R\x08\x61udience\x12!\n\x07purpose\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07purpose\x12(\n\x0b\x64ispatch_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18$R\ndispatchId\x12\x30\n\x05range\x18\x05 \x01(\x0b\x32\x1a.nuncio.common.v1.KeyRangeR\x05range\x12\x1f\n\x06\x63ursor\x18\x06 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@R\x06\x63ursor\x12%\n\tpage_size\x18\x07 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x08pageSize\x12\x38\n\x04only\x18\x08 \x01(\x0b\x32$.nuncio.targeting.v1.InstallationSetR\x04only\"\xa6\x01\n\x17ResolveAudienceResponse\x12\x30\n\x04page\x18\x01 \x01(\x0b\x32\x1c.nuncio.common.v1.TargetPageR\x04page\x12\x41\n\nsuppressed\x18\x02 \x03(\x0b\x32!.nuncio.common.v1.SuppressedCountR\nsuppressed\x12\x16\n\x06\x63ursor\x18\x03 \x01(\x0cR\x06\x63ursor\"\xa1\x01\n\x16\x45xplainAudienceRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x41\n\x08\x61udience\x18\x02 \x01(\x0b\x32\x1d.nuncio.targeting.v1.AudienceB\x06\xbaH\x03\xc8\x01\x01R\x08\x61udience\x12!\n\x07purpose\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x07purpose\"\xb9\x01\n\x17\x45xplainAudienceResponse\x12\x1a\n\x08resolved\x18\x01 \x01(\x04R\x08resolved\x12?\n\treachable\x18\x02 \x03(\x0b\x32!.nuncio.registry.v1.PlatformCountR\treachable\x12\x41\n\nsuppressed\x18\x03 \x03(\x0b\x32!.nuncio.common.v1.SuppressedCountR\nsuppressed\"g\n\x17ValidateAudienceRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12)\n\nexpression\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01R\nexpression\"\xb7\x01\n\x18ValidateAudienceResponse\x12@\n\x08problems\x18\x01 \x03(\x0b\x32$.nuncio.targeting.v1.AudienceProblemR\x08problems\x12\x1c\n\tcanonical\x18\x02 \x01(\tR\tcanonical\x12;\n\tpredicate\x18\x03 \x01(\x0b\x32\x1d.nuncio.registry.v1.PredicateR\tpredicate\"y\n\x14\x43reateSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12>\n\x07segment\x18\x02 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentB\x06\xbaH\x03\xc8\x01\x01R\x07segment\"O\n\x15\x43reateSegmentResponse\x12\x36\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x07segment\"U\n\x11GetSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\"L\n\x12GetSegmentResponse\x12\x36\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x07segment\"\x87\x01\n\x13ListSegmentsRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\tpageToken\"x\n\x14ListSegmentsResponse\x12\x38\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x08segments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"y\n\x14UpdateSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12>\n\x07segment\x18\x02 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentB\x06\xbaH\x03\xc8\x01\x01R\x07segment\"O\n\x15UpdateSegmentResponse\x12\x36\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x07segment\"X\n\x14\x44\x65leteSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\"\x17\n\x15\x44\x65leteSegmentResponse2\xdd\x06\n\x10TargetingService\x12n\n\x0fResolveAudience\x12+.nuncio.targeting.v1.ResolveAudienceRequest\x1a,.nuncio.targeting.v1.ResolveAudienceResponse0\x01\x12l\n\x0f\x45xplainAudience\x12+.nuncio.targeting.v1.ExplainAudienceRequest\x1a,.nuncio.targeting.v1.ExplainAudienceResponse\x12o\n\x10ValidateAudience\x12,.nuncio.targeting.v1.ValidateAudienceRequest\x1a-.nuncio.targeting.v1.ValidateAudienceResponse\x12\x66\n\rCreateSegment\x12).nuncio.targeting.v1.CreateSegmentRequest\x1a*.nuncio.targeting.v1.CreateSegmentResponse\x12]\n\nGetSegment\x12&.nuncio.targeting.v1.GetSegmentRequest\x1a\'.nuncio.targeting.v1.GetSegmentResponse\x12\x63\n\x0cListSegments\x12(.nuncio.targeting.v1.ListSegmentsRequest\x1a).nuncio.targeting.v1.ListSegmentsResponse\x12\x66\n\rUpdateSegment\x12).nuncio.targeting.v1.UpdateSegmentRequest\x1a*.nuncio.targeting.v1.UpdateSegmentResponse\x12\x66\n\rDeleteSegment\x12).nuncio.targeting.v1.DeleteSegmentRequest\x1a*.nuncio.targeting.v1.DeleteSegmentResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+nuncio/targeting/v1/targeting_service.proto\x12\x13nuncio.targeting.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dnuncio/common/v1/target.proto\x1a\"nuncio/registry/v1/predicate.proto\x1a)nuncio/registry/v1/registry_service.proto\x1a\"nuncio/targeting/v1/audience.proto\"\x9c\x03\n\x16ResolveAudienceRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x41\n\x08\x61udience\x18\x02 \x01(\x0b\x32\x1d.nuncio.targeting.v1.AudienceB\x06\xbaH\x03\xc8\x01\x01R\x08\x61udience\x12>\n\x07purpose\x18\x03 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,63})?$R\x07purpose\x12(\n\x0b\x64ispatch_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18$R\ndispatchId\x12\x30\n\x05range\x18\x05 \x01(\x0b\x32\x1a.nuncio.common.v1.KeyRangeR\x05range\x12\x1f\n\x06\x63ursor\x18\x06 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@R\x06\x63ursor\x12%\n\tpage_size\x18\x07 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x08pageSize\x12\x38\n\x04only\x18\x08 \x01(\x0b\x32$.nuncio.targeting.v1.InstallationSetR\x04only\"\xa6\x01\n\x17ResolveAudienceResponse\x12\x30\n\x04page\x18\x01 \x01(\x0b\x32\x1c.nuncio.common.v1.TargetPageR\x04page\x12\x41\n\nsuppressed\x18\x02 \x03(\x0b\x32!.nuncio.common.v1.SuppressedCountR\nsuppressed\x12\x16\n\x06\x63ursor\x18\x03 \x01(\x0cR\x06\x63ursor\"\xbe\x01\n\x16\x45xplainAudienceRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x41\n\x08\x61udience\x18\x02 \x01(\x0b\x32\x1d.nuncio.targeting.v1.AudienceB\x06\xbaH\x03\xc8\x01\x01R\x08\x61udience\x12>\n\x07purpose\x18\x03 \x01(\tB$\xbaH!r\x1f\x32\x1d^([a-z0-9][a-z0-9_-]{0,63})?$R\x07purpose\"\xb9\x01\n\x17\x45xplainAudienceResponse\x12\x1a\n\x08resolved\x18\x01 \x01(\x04R\x08resolved\x12?\n\treachable\x18\x02 \x03(\x0b\x32!.nuncio.registry.v1.PlatformCountR\treachable\x12\x41\n\nsuppressed\x18\x03 \x03(\x0b\x32!.nuncio.common.v1.SuppressedCountR\nsuppressed\"g\n\x17ValidateAudienceRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12)\n\nexpression\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01R\nexpression\"\xb7\x01\n\x18ValidateAudienceResponse\x12@\n\x08problems\x18\x01 \x03(\x0b\x32$.nuncio.targeting.v1.AudienceProblemR\x08problems\x12\x1c\n\tcanonical\x18\x02 \x01(\tR\tcanonical\x12;\n\tpredicate\x18\x03 \x01(\x0b\x32\x1d.nuncio.registry.v1.PredicateR\tpredicate\"y\n\x14\x43reateSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12>\n\x07segment\x18\x02 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentB\x06\xbaH\x03\xc8\x01\x01R\x07segment\"O\n\x15\x43reateSegmentResponse\x12\x36\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x07segment\"U\n\x11GetSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\"L\n\x12GetSegmentResponse\x12\x36\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x07segment\"\x87\x01\n\x13ListSegmentsRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\tpageToken\"x\n\x14ListSegmentsResponse\x12\x38\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x08segments\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"y\n\x14UpdateSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12>\n\x07segment\x18\x02 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentB\x06\xbaH\x03\xc8\x01\x01R\x07segment\"O\n\x15UpdateSegmentResponse\x12\x36\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.nuncio.targeting.v1.SegmentR\x07segment\"X\n\x14\x44\x65leteSegmentRequest\x12!\n\x06\x61pp_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x05\x61ppId\x12\x1d\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\"\x17\n\x15\x44\x65leteSegmentResponse2\xdd\x06\n\x10TargetingService\x12n\n\x0fResolveAudience\x12+.nuncio.targeting.v1.ResolveAudienceRequest\x1a,.nuncio.targeting.v1.ResolveAudienceResponse0\x01\x12l\n\x0f\x45xplainAudience\x12+.nuncio.targeting.v1.ExplainAudienceRequest\x1a,.nuncio.targeting.v1.ExplainAudienceResponse\x12o\n\x10ValidateAudience\x12,.nuncio.targeting.v1.ValidateAudienceRequest\x1a-.nuncio.targeting.v1.ValidateAudienceResponse\x12\x66\n\rCreateSegment\x12).nuncio.targeting.v1.CreateSegmentRequest\x1a*.nuncio.targeting.v1.CreateSegmentResponse\x12]\n\nGetSegment\x12&.nuncio.targeting.v1.GetSegmentRequest\x1a\'.nuncio.targeting.v1.GetSegmentResponse\x12\x63\n\x0cListSegments\x12(.nuncio.targeting.v1.ListSegmentsRequest\x1a).nuncio.targeting.v1.ListSegmentsResponse\x12\x66\n\rUpdateSegment\x12).nuncio.targeting.v1.UpdateSegmentRequest\x1a*.nuncio.targeting.v1.UpdateSegmentResponse\x12\x66\n\rDeleteSegment\x12).nuncio.targeting.v1.DeleteSegmentRequest\x1a*.nuncio.targeting.v1.DeleteSegmentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['audience']._loaded_options = None
   _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['audience']._serialized_options = b'\272H\003\310\001\001'
   _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['purpose']._loaded_options = None
-  _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['purpose']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['purpose']._serialized_options = b'\272H!r\0372\035^([a-z0-9][a-z0-9_-]{0,63})?$'
   _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['dispatch_id']._loaded_options = None
   _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['dispatch_id']._serialized_options = b'\272H\004r\002\030$'
   _globals['_RESOLVEAUDIENCEREQUEST'].fields_by_name['cursor']._loaded_options = None
@@ -53,7 +53,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINAUDIENCEREQUEST'].fields_by_name['audience']._loaded_options = None
   _globals['_EXPLAINAUDIENCEREQUEST'].fields_by_name['audience']._serialized_options = b'\272H\003\310\001\001'
   _globals['_EXPLAINAUDIENCEREQUEST'].fields_by_name['purpose']._loaded_options = None
-  _globals['_EXPLAINAUDIENCEREQUEST'].fields_by_name['purpose']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_EXPLAINAUDIENCEREQUEST'].fields_by_name['purpose']._serialized_options = b'\272H!r\0372\035^([a-z0-9][a-z0-9_-]{0,63})?$'
   _globals['_VALIDATEAUDIENCEREQUEST'].fields_by_name['app_id']._loaded_options = None
   _globals['_VALIDATEAUDIENCEREQUEST'].fields_by_name['app_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_VALIDATEAUDIENCEREQUEST'].fields_by_name['expression']._loaded_options = None
@@ -81,37 +81,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETESEGMENTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETESEGMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_RESOLVEAUDIENCEREQUEST']._serialized_start=244
-  _globals['_RESOLVEAUDIENCEREQUEST']._serialized_end=627
-  _globals['_RESOLVEAUDIENCERESPONSE']._serialized_start=630
-  _globals['_RESOLVEAUDIENCERESPONSE']._serialized_end=796
-  _globals['_EXPLAINAUDIENCEREQUEST']._serialized_start=799
-  _globals['_EXPLAINAUDIENCEREQUEST']._serialized_end=960
-  _globals['_EXPLAINAUDIENCERESPONSE']._serialized_start=963
-  _globals['_EXPLAINAUDIENCERESPONSE']._serialized_end=1148
-  _globals['_VALIDATEAUDIENCEREQUEST']._serialized_start=1150
-  _globals['_VALIDATEAUDIENCEREQUEST']._serialized_end=1253
-  _globals['_VALIDATEAUDIENCERESPONSE']._serialized_start=1256
-  _globals['_VALIDATEAUDIENCERESPONSE']._serialized_end=1439
-  _globals['_CREATESEGMENTREQUEST']._serialized_start=1441
-  _globals['_CREATESEGMENTREQUEST']._serialized_end=1562
-  _globals['_CREATESEGMENTRESPONSE']._serialized_start=1564
-  _globals['_CREATESEGMENTRESPONSE']._serialized_end=1643
-  _globals['_GETSEGMENTREQUEST']._serialized_start=1645
-  _globals['_GETSEGMENTREQUEST']._serialized_end=1730
-  _globals['_GETSEGMENTRESPONSE']._serialized_start=1732
-  _globals['_GETSEGMENTRESPONSE']._serialized_end=1808
-  _globals['_LISTSEGMENTSREQUEST']._serialized_start=1811
-  _globals['_LISTSEGMENTSREQUEST']._serialized_end=1946
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=1948
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=2068
-  _globals['_UPDATESEGMENTREQUEST']._serialized_start=2070
-  _globals['_UPDATESEGMENTREQUEST']._serialized_end=2191
-  _globals['_UPDATESEGMENTRESPONSE']._serialized_start=2193
-  _globals['_UPDATESEGMENTRESPONSE']._serialized_end=2272
-  _globals['_DELETESEGMENTREQUEST']._serialized_start=2274
-  _globals['_DELETESEGMENTREQUEST']._serialized_end=2362
-  _globals['_DELETESEGMENTRESPONSE']._serialized_start=2364
-  _globals['_DELETESEGMENTRESPONSE']._serialized_end=2387
-  _globals['_TARGETINGSERVICE']._serialized_start=2390
-  _globals['_TARGETINGSERVICE']._serialized_end=3251
+  _globals['_RESOLVEAUDIENCEREQUEST']._serialized_end=656
+  _globals['_RESOLVEAUDIENCERESPONSE']._serialized_start=659
+  _globals['_RESOLVEAUDIENCERESPONSE']._serialized_end=825
+  _globals['_EXPLAINAUDIENCEREQUEST']._serialized_start=828
+  _globals['_EXPLAINAUDIENCEREQUEST']._serialized_end=1018
+  _globals['_EXPLAINAUDIENCERESPONSE']._serialized_start=1021
+  _globals['_EXPLAINAUDIENCERESPONSE']._serialized_end=1206
+  _globals['_VALIDATEAUDIENCEREQUEST']._serialized_start=1208
+  _globals['_VALIDATEAUDIENCEREQUEST']._serialized_end=1311
+  _globals['_VALIDATEAUDIENCERESPONSE']._serialized_start=1314
+  _globals['_VALIDATEAUDIENCERESPONSE']._serialized_end=1497
+  _globals['_CREATESEGMENTREQUEST']._serialized_start=1499
+  _globals['_CREATESEGMENTREQUEST']._serialized_end=1620
+  _globals['_CREATESEGMENTRESPONSE']._serialized_start=1622
+  _globals['_CREATESEGMENTRESPONSE']._serialized_end=1701
+  _globals['_GETSEGMENTREQUEST']._serialized_start=1703
+  _globals['_GETSEGMENTREQUEST']._serialized_end=1788
+  _globals['_GETSEGMENTRESPONSE']._serialized_start=1790
+  _globals['_GETSEGMENTRESPONSE']._serialized_end=1866
+  _globals['_LISTSEGMENTSREQUEST']._serialized_start=1869
+  _globals['_LISTSEGMENTSREQUEST']._serialized_end=2004
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=2006
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=2126
+  _globals['_UPDATESEGMENTREQUEST']._serialized_start=2128
+  _globals['_UPDATESEGMENTREQUEST']._serialized_end=2249
+  _globals['_UPDATESEGMENTRESPONSE']._serialized_start=2251
+  _globals['_UPDATESEGMENTRESPONSE']._serialized_end=2330
+  _globals['_DELETESEGMENTREQUEST']._serialized_start=2332
+  _globals['_DELETESEGMENTREQUEST']._serialized_end=2420
+  _globals['_DELETESEGMENTRESPONSE']._serialized_start=2422
+  _globals['_DELETESEGMENTRESPONSE']._serialized_end=2445
+  _globals['_TARGETINGSERVICE']._serialized_start=2448
+  _globals['_TARGETINGSERVICE']._serialized_end=3309
 # @@protoc_insertion_point(module_scope)

@@ -39,7 +39,7 @@ class ResolveAudienceRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     purpose: _builtins.str
-    """Purpose that consent is asked for. Empty: consent is not asked for."""
+    """Purpose that consent is asked for, as in ConsentChange. Empty: consent is not asked for."""
     dispatch_id: _builtins.str
     """The dispatch that the targets are for: decisions are kept per dispatch. Empty: none."""
     cursor: _builtins.bytes
@@ -126,7 +126,7 @@ class ExplainAudienceRequest(_message.Message):
     app_id: _builtins.str
     """The app."""
     purpose: _builtins.str
-    """Purpose that consent is asked for. Empty: consent is not asked for."""
+    """Purpose that consent is asked for, as in ConsentChange. Empty: consent is not asked for."""
     @_builtins.property
     def audience(self) -> _audience_pb2.Audience:
         """Whom the message is for."""

@@ -15,6 +15,7 @@ from nuncio_dispatcher.domain.lane_status import (
 )
 from nuncio_dispatcher.domain.model import Environment, Provider
 from nuncio_dispatcher.http2.exchange import Origin
+from nuncio_dispatcher.providers.answers import Own
 from nuncio_dispatcher.providers.apns.settings import ApnsSettings
 from nuncio_dispatcher.providers.credentials import SECTIONS, Settings, Slot
 from nuncio_dispatcher.providers.fcm.settings import FcmSettings
@@ -34,6 +35,10 @@ TRANSPORTS: Final[Mapping[str, LaneTransport]] = {
     "multiplex": LaneTransport.MULTIPLEX,
     "reference": LaneTransport.REFERENCE,
 }
+
+WANTED_FOR: Final = 300.0
+"""Seconds for which a lane that has no section is shown after rows for it came; those that wait
+come again every 30 seconds."""
 
 
 class FolderBook:
@@ -88,7 +93,8 @@ class FolderBook:
     def _statuses(self, app_id: str) -> Iterator[LaneStatus]:
         app = self._lanes.app(app_id)
         settings = {slot: made_from for slot, (made_from, _) in app.made_from.items()}
-        for slot, found in _sections(settings, app.problems).items():
+        sections = {**self._missing(app_id, app), **_sections(settings, app.problems)}
+        for slot, found in sections.items():
             if isinstance(found, str):
                 yield LaneStatus(
                     app_id=app_id,
@@ -98,6 +104,15 @@ class FolderBook:
                 )
             else:
                 yield _status(app_id, slot, app, found)
+
+    def _missing(self, app_id: str, app: AppLanes) -> Mapping[Slot, str]:
+        """The slots that rows were for of late, and that have no section."""
+        since = self._clock.monotonic() - WANTED_FOR
+        return {
+            slot: f"{Own.NO_CREDENTIAL}: {app_id}.toml has no section {SECTIONS[slot][0]}"
+            for slot, asked_at in app.wanted.items()
+            if asked_at > since
+        }
 
 
 def _sections(

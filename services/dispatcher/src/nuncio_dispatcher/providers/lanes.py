@@ -57,6 +57,8 @@ class AppLanes:
     made_from: dict[Slot, tuple[Settings, tuple[Stamp, ...]]] = field(default_factory=dict)
     facts: dict[Slot, CredentialFacts] = field(default_factory=dict)
     problems: dict[Slot | None, str] = field(default_factory=dict)
+    wanted: dict[Slot, float] = field(default_factory=dict)
+    """Slots without a section that rows are for, and when one was last."""
 
 
 class FolderLanes:
@@ -81,6 +83,8 @@ class FolderLanes:
             return app.lanes[slot]
         broken = slot in app.problems or None in app.problems
         reason = Own.BAD_CREDENTIAL if broken else Own.NO_CREDENTIAL
+        if not broken:
+            app.wanted[slot] = self._clock.monotonic()
         return UnusableLane(lane_name(app_id, slot), reason)
 
     def check(self, message: Message, *, to: Destination | None = None) -> None:

@@ -18,7 +18,7 @@ from nuncio.registry.v1 import app_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api.calls import Calls, Context, UseCases
 from nuncio_registry.api.values import time_of
-from nuncio_registry.domain.audit import Caller
+from nuncio_registry.domain.audit import KEY_ROTATION, Caller
 from nuncio_registry.domain.ports.privacy import ErasureSubject
 from nuncio_runtime.calls import current_call
 
@@ -181,3 +181,6 @@ ADMINISTRATIVE: Final[Mapping[str, Details]] = {
     "ExportUser": _user,
     "ListAuditEvents": _events,
 }
+
+METHODS: Final = (*sorted([*READS_OF_TOKENS, *ADMINISTRATIVE]), KEY_ROTATION)
+"""What events may tell as their method."""

@@ -45,12 +45,12 @@ def responses_from(page: FeedPage, app_id: str) -> Iterator[pb.WatchInstallation
     events: list[event_pb2.InstallationEvent] = []
     size = 0
     for event in page.events:
-        message = _event_from(event, installations)
+        message = _event_from(event, app_id, installations)
         FEED_EVENTS.labels(_KINDS.get(event.kind, "UNKNOWN")).inc()
         events.append(message)
         size += message.ByteSize()
         if size >= RESPONSE_BYTES:
-            yield _response(events, position_text(event.position, app_id))
+            yield _response(events, message.position)
             events, size = [], 0
     if events or not page.events:
         yield _response(events, position_text(page.position, app_id))
@@ -63,7 +63,7 @@ def _response(
 
 
 def _event_from(
-    event: FeedEvent, installations: dict[UUID, installation_pb2.Installation]
+    event: FeedEvent, app_id: str, installations: dict[UUID, installation_pb2.Installation]
 ) -> event_pb2.InstallationEvent:
     """An event. installations: those of the page that are converted already."""
     installation = installations.get(event.installation_id)
@@ -76,6 +76,7 @@ def _event_from(
         event_time=timestamp_of(event.happened_at),
         detail=_detail(event),
         installation=installation,
+        position=position_text(event.position, app_id),
     )
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from nuncio.registry.v1 import privacy_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
-from nuncio_registry.api.audited import caller, optional_subject_hash
+from nuncio_registry.api.audited import METHODS, caller, optional_subject_hash
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.cursors import (
     audit_mark_of,
@@ -16,6 +16,7 @@ from nuncio_registry.api.values import time_of, timestamp_of
 from nuncio_registry.domain.audit import BEGINNING, END
 from nuncio_registry.domain.ports.audit import AuditEvent, AuditFilter
 from nuncio_registry.domain.ports.privacy import Erasure, ErasureMark
+from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.paging import digest_of, page_size
 
 
@@ -80,7 +81,10 @@ class PrivacyCalls(Calls):
 
 
 def _filter_of(request: pb.ListAuditEventsRequest) -> AuditFilter:
-    """Raises InvalidField for an impossible time."""
+    """Raises InvalidField for an impossible time, and for a method that no event has."""
+    if request.method and request.method not in METHODS:
+        rule = f"must be one of {', '.join(METHODS)}, or empty"
+        raise InvalidField(FieldViolation("method", rule))
     has = request.HasField
     return AuditFilter(
         app_id=request.app_id,

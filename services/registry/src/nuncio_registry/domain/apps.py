@@ -55,8 +55,9 @@ class Apps:
         while await self._store.clear(app_id, limit=CLEARED_AT_ONCE):
             pass
         stored = await self._store.create(wanted)
-        if not stored.has_content_of(wanted):
-            raise AppExists(app_id)
+        different = _differences(stored, wanted)
+        if different:
+            raise AppExists(app_id, differences=different)
         return stored
 
     async def update(self, app_id: str, *, display_name: str | None, policies: Policies) -> App:
@@ -118,6 +119,21 @@ def under(app: App, policies: Policies, *, path: str = "") -> App:
             raise InvalidField(FieldViolation(f"{path}stale_after", rule))
         raise InvalidField(FieldViolation(f"{path}expire_after", "must be longer than stale_after"))
     return changed
+
+
+def _differences(stored: App, wanted: App) -> dict[str, tuple[str, str]]:
+    """By field what both say, where they do not say the same; whenever they were created."""
+    fields = ("display_name", *Policies._fields)
+    pairs = ((name, getattr(stored, name), getattr(wanted, name)) for name in fields)
+    return {name: (_told(there), _told(asked)) for name, there, asked in pairs if there != asked}
+
+
+def _told(value: str | timedelta) -> str:
+    """A name in quotes; a policy in days, or in seconds when these are no whole days."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    days, rest = divmod(value, timedelta(days=1))
+    return f"{value.total_seconds():.15g} seconds" if rest else f"{days} days"
 
 
 def _found(app: App | None, app_id: str) -> App:

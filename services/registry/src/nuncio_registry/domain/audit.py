@@ -22,6 +22,9 @@ from nuncio_runtime.clock import Clock
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
+KEY_ROTATION: Final = "rotate-keys"
+"""The command, as an event names it."""
+
 
 class Caller(NamedTuple):
     """Who calls. request_id: as in logs."""

@@ -1,5 +1,6 @@
 """What can go wrong in the registry, as its callers get to see it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,8 +27,12 @@ class AppExists(RegistryError):
     kind = Kind.ALREADY_EXISTS
     reason = "APP_EXISTS"
 
-    def __init__(self, app_id: str) -> None:
-        super().__init__(appId=app_id)
+    def __init__(self, app_id: str, *, differences: Mapping[str, tuple[str, str]]) -> None:
+        """differences: by field what is there, and what was asked for."""
+        told = (
+            f"{name}: there {there}, asked {asked}" for name, (there, asked) in differences.items()
+        )
+        super().__init__(detail="; ".join(told), appId=app_id, fields=",".join(differences))
 
 
 class AppNotEmpty(RegistryError):

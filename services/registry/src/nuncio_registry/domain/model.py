@@ -1,7 +1,7 @@
 """The registry's words as values. Numbers of enumerations are those of the contract."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
@@ -216,10 +216,6 @@ class App:
     expire_after: timedelta
     retention: timedelta
     created_at: datetime
-
-    def has_content_of(self, other: "App") -> bool:
-        """Whether both say the same, whenever they were created."""
-        return self == replace(other, created_at=self.created_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
