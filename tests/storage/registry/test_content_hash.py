@@ -125,7 +125,8 @@ async def test_a_token_that_was_sealed_anew_is_still_the_same(pool: Pool) -> Non
 UNTOLD = {
     "token_state", "token_state_reason", "token_sealed", "token_key_id", "registered_at",
     "token_changed_at", "observed_at", "created_at", "last_seen_at", "last_opened_at", "died_at",
-    "content_hash", "app_version_parts", "os_version_parts",
+    "content_hash", "app_version_parts", "os_version_parts", "identified_at", "facts_updated_at",
+    "consents_set_at",
 }  # fmt: skip
 TOLD_BY_KEY = {"app_id", "installation_id"}
 FOLDER = Path(storage.__path__[0])

@@ -132,7 +132,7 @@ async def test_the_database_counts_bytes_as_the_domain_does(pool: Pool, long: in
 
     def look(known: Sequence[Known]) -> Plan:
         seen.extend(known)
-        return Plan([], [], [])
+        return Plan([], [], [], [])
 
     await PostgresRegistrations(pool).register(APP, [row], hashes=[b"h"], now=NOW, plan=look)
     assert [known.attributes for known in seen] == [attribute_sizes(attributes)]

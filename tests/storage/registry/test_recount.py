@@ -26,12 +26,32 @@ DAY = timedelta(days=1)
 EVERY = timedelta(hours=1)
 
 
+class RestClock(ManualClock):
+    """A clock that tells when its one user rests."""
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self._rests = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            self._rests.set()
+        await super().sleep(seconds)
+
+    async def rest(self, seconds: float = 0) -> None:
+        """Let so many seconds of its rest go by, and return when it rests again."""
+        if seconds:
+            self._rests.clear()
+            self.advance(seconds)
+        await self._rests.wait()
+
+
 class Leading:
     """The app of the tests, what counts it, and a clock."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.clock = ManualClock(NOW)
+        self.clock = RestClock()
         self.store = PostgresHygiene(pool)
         self.scans = PostgresStockScans(pool)
         self.statistics = PostgresStatistics(pool)
@@ -141,12 +161,11 @@ async def test_the_last_word_is_of_the_last_count(leading: Leading) -> None:
 
 async def test_a_leader_counts_an_import_long_before_its_turn(leading: Leading) -> None:
     running = asyncio.create_task(leading.hygiene.keep_running())
-    while await leading.statistics.latest_stock(APP) is None:  # noqa: ASYNC110 - only the row tells
-        await asyncio.sleep(0.01)
+    await leading.clock.rest()
+    assert await leading.counted() == 0
     await leading.registered(*range(200))
     while await leading.counted() < 200:
-        leading.clock.advance(LOOK_SECONDS)
-        await asyncio.sleep(0.05)
+        await leading.clock.rest(LOOK_SECONDS)
     assert leading.clock.now() - NOW < EVERY
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -1,14 +1,21 @@
 """Counts and lists: no statement looks at more than so many keys, and nothing is passed by."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.keys import LAST_KEY
-from nuncio_registry.domain.model import Facts, Permission, Platform, Suppression, Version
+from nuncio_registry.domain.model import (
+    Facts,
+    Installation,
+    Permission,
+    Platform,
+    Suppression,
+    Version,
+)
 from nuncio_registry.domain.ports.selection import CountedRows, ListedRows, Selection
 from nuncio_registry.domain.predicate import (
     AllOf,
@@ -92,6 +99,16 @@ class NarrowCountings(PostgresCountings):
         return await super().scan(selection, limit=limit, keys=NARROW)
 
 
+def taking(numbers: list[int]) -> Callable[[Installation], bool]:
+    """Takes all installations, by their numbers."""
+
+    def take(installation: Installation) -> bool:
+        numbers.append(installation.installation_id.int)
+        return True
+
+    return take
+
+
 class House:
     """A survey of an app, and what it reads from."""
 
@@ -106,9 +123,9 @@ class House:
         pages: list[list[int]] = []
         after: UUID | None = None
         while True:
-            page = await self.survey.page(APP, predicate=predicate, after=after, limit=limit)
-            pages.append([each.installation_id.int for each in page.installations])
-            after = page.next
+            pages.append([])
+            take = taking(pages[-1])
+            after = await self.survey.page(APP, take, predicate=predicate, after=after, limit=limit)
             if after is None:
                 return pages
 

@@ -94,7 +94,7 @@ def test_a_row_that_would_leave_too_many_attributes_is_refused_and_does_nothing(
     assert outcomes(plan) == [ROTATED]
     two = registration(facts=Facts(attributes=named(99, 100)))
     plan = plan_for([two], [full])
-    assert plan == ([TOO_MANY_ATTRIBUTES], [], [])
+    assert plan[:3] == ([TOO_MANY_ATTRIBUTES], [], [])
 
 
 def test_attributes_add_up_over_the_rows_of_a_page() -> None:

@@ -9,11 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from nuncio_registry.domain.limits import attribute_sizes, broken_limit
+from nuncio_registry.domain.limits import (
+    PURPOSES_RULE,
+    attribute_sizes,
+    broken_limit,
+    too_many_purposes,
+)
 from nuncio_registry.domain.model import (
     Change,
     ChangeKind,
+    ConsentState,
     Environment,
+    Facts,
     Permission,
     Registration,
     RegistrationOutcome,
@@ -27,6 +34,7 @@ from nuncio_registry.domain.ports.registration import (
     Result,
     Round,
 )
+from nuncio_runtime.errors import FieldViolation
 
 
 def decide(
@@ -40,12 +48,13 @@ def decide(
 
     rows and hashes: the page, row by row. known: the installations that the page names and the
     live owners of its tokens, as stored. A row is STALE when its installation, or the live owner
-    of its token, was observed later; it is refused when its attributes and those that are stored
-    are too many.
+    of its token, was observed later; it is refused when its attributes or purposes and those
+    that are stored are too many. Of a row that was observed before another call changed its
+    installation, what that call was about does not count.
     """
     state = _State(known)
     results = [state.register(i, row, hashes[i], now) for i, row in enumerate(rows)]
-    return Plan(results, state.rounds, state.changes)
+    return Plan(results, state.rounds, state.changes, state.rows)
 
 
 class _State:
@@ -60,6 +69,7 @@ class _State:
         }
         self.rounds: list[Round] = []
         self.changes: list[Change] = []
+        self.rows: list[Registration] = []
         self._written: set[UUID] = set()
 
     def register(self, index: int, row: Registration, token_hash: bytes, now: datetime) -> Result:
@@ -67,12 +77,17 @@ class _State:
         mine = self._known.get(row.installation_id)
         owner_id = self._owners.get(key)
         owner = self._known[owner_id] if owner_id and owner_id != row.installation_id else None
+        row = _in_time(row, mine)
+        self.rows.append(row)
         for stored in (mine, owner):
             if stored and row.observed_at and row.observed_at < stored.observed_at:
                 return Registered(RegistrationOutcome.STALE, stored.registered_at)
         attributes = _attributes(row, mine)
         if row.facts.attributes and (broken := broken_limit(attributes)) is not None:
             return broken
+        purposes = _purposes(row, mine)
+        if too_many_purposes(len(purposes), before=len(mine.purposes) if mine else 0):
+            return FieldViolation("consents", PURPOSES_RULE)
         same = mine is not None and (mine.environment, mine.token_hash) == key
         round_ = self._round_for(row.installation_id, owner)
         if owner is not None:
@@ -90,7 +105,7 @@ class _State:
         )
         self.changes += _changes(row, mine, same=same)
         outcome = _outcome(mine, owner, same=same)
-        return self._keep(row, key, attributes, mine=mine, now=now, outcome=outcome)
+        return self._keep(row, key, attributes, purposes, mine=mine, now=now, outcome=outcome)
 
     def _round_for(self, installation_id: UUID, owner: Known | None) -> Round:
         """A round is written in any order, so what depends on a row of it starts the next one."""
@@ -114,6 +129,7 @@ class _State:
         row: Registration,
         key: tuple[Environment, bytes],
         attributes: Mapping[str, int],
+        purposes: frozenset[str],
         *,
         mine: Known | None,
         now: datetime,
@@ -135,10 +151,32 @@ class _State:
             row.facts.permission or (mine.permission if mine else Permission.UNDETERMINED),
             (mine.user_id if mine else "") if row.user_id is None else row.user_id,
             attributes,
+            purposes,
+            *((mine.identified_at, mine.facts_updated_at, mine.consents_set_at) if mine else ()),
         )
         self._owners[key] = row.installation_id
         self._written.add(row.installation_id)
         return Registered(outcome, registered_at)
+
+
+def _in_time(row: Registration, mine: Known | None) -> Registration:
+    """The row without what another call has overtaken since it was observed.
+
+    So a registration that waited in a queue brings no old login back. A refusal counts whenever it
+    comes: nothing tells which purposes the other call was about, and no consent is the safe side.
+    """
+    at = row.observed_at
+    if mine is None or at is None:
+        return row
+    counts = row
+    if mine.identified_at is not None and at < mine.identified_at:
+        counts = counts._replace(user_id=None)
+    if mine.facts_updated_at is not None and at < mine.facts_updated_at:
+        counts = counts._replace(facts=Facts(last_seen=row.facts.last_seen))
+    if mine.consents_set_at is not None and at < mine.consents_set_at:
+        refused = tuple(said for said in row.consents if said.state == ConsentState.DENIED)
+        counts = counts._replace(consents=refused)
+    return row if counts == row else counts._replace(content_hash=None)
 
 
 def _attributes(row: Registration, mine: Known | None) -> Mapping[str, int]:
@@ -146,6 +184,12 @@ def _attributes(row: Registration, mine: Known | None) -> Mapping[str, int]:
     told = row.facts.attributes
     stored: Mapping[str, int] = mine.attributes if mine is not None else {}
     return {**stored, **attribute_sizes(told)} if told else stored
+
+
+def _purposes(row: Registration, mine: Known | None) -> frozenset[str]:
+    """The purposes that the installation has after the row."""
+    stored: frozenset[str] = mine.purposes if mine is not None else frozenset()
+    return stored.union(said.purpose for said in row.consents) if row.consents else stored
 
 
 def _changes(row: Registration, mine: Known | None, *, same: bool) -> list[Change]:

@@ -10,6 +10,7 @@ MAX_TOPICS: Final = 200
 MAX_TAGS: Final = 200
 MAX_ATTRIBUTES: Final = 100
 MAX_ATTRIBUTE_BYTES: Final = 16 * 1024
+MAX_PURPOSES: Final = 200
 
 TOO_MANY_TOPICS: Final = FieldViolation("add_topics", f"must leave at most {MAX_TOPICS} topics")
 TOO_MANY_TAGS: Final = FieldViolation("add_tags", f"must leave at most {MAX_TAGS} tags")
@@ -19,6 +20,7 @@ TOO_MANY_ATTRIBUTES: Final = FieldViolation(
 TOO_LARGE_ATTRIBUTES: Final = FieldViolation(
     "facts.attributes", "must leave at most 16 KiB of names and values together"
 )
+PURPOSES_RULE: Final = f"must leave at most {MAX_PURPOSES} purposes"
 
 # Of a number, a truth value or a time; texts and versions count as they are in UTF-8.
 _PLAIN_BYTES: Final = 8
@@ -34,6 +36,11 @@ def broken_limit(sizes: Mapping[str, int]) -> FieldViolation | None:
     if len(sizes) > MAX_ATTRIBUTES:
         return TOO_MANY_ATTRIBUTES
     return TOO_LARGE_ATTRIBUTES if sum(sizes.values()) > MAX_ATTRIBUTE_BYTES else None
+
+
+def too_many_purposes(count: int, *, before: int) -> bool:
+    """Whether new purposes break the limit; to change those that are there never does."""
+    return count > max(before, MAX_PURPOSES)
 
 
 def check_limits(installation: Installation) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from nuncio_registry.domain.limits import check_limits
+from nuncio_registry.domain.limits import PURPOSES_RULE, check_limits, too_many_purposes
 from nuncio_registry.domain.model import (
     Change,
     ChangeKind,
@@ -21,6 +21,7 @@ from nuncio_registry.domain.ports.installations import ReachCount
 from nuncio_registry.storage import rows as rows_
 from nuncio_registry.storage.connection import Connection, Storage
 from nuncio_registry.storage.history import Said, record_changes, record_consents
+from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.postgres import load_queries
 
 Q: Final = load_queries("nuncio_registry.storage", "installations.sql")
@@ -40,7 +41,7 @@ class PostgresInstallations(Storage):
         columns = rows_.update_columns(change)
         async with self.transaction() as connection:
             row = await connection.fetchrow(
-                Q.update_installation, app_id, installation_id, *columns
+                Q.update_installation, app_id, installation_id, *columns, now
             )
             if row is None:
                 return None
@@ -56,7 +57,7 @@ class PostgresInstallations(Storage):
         self, app_id: str, installation_id: UUID, user_id: str, *, now: datetime
     ) -> str | None:
         async with self.transaction() as connection:
-            row = await connection.fetchrow(Q.set_user, app_id, installation_id, user_id)
+            row = await connection.fetchrow(Q.set_user, app_id, installation_id, user_id, now)
             if row is None:
                 return None
             before: str = row["user_id"]
@@ -69,7 +70,7 @@ class PostgresInstallations(Storage):
         self, app_id: str, *, from_user: str, into_user: str, limit: int, now: datetime
     ) -> int:
         async def attempt(connection: Connection) -> int:
-            moved = await connection.fetch(Q.merge_users, app_id, from_user, into_user, limit)
+            moved = await connection.fetch(Q.merge_users, app_id, from_user, into_user, limit, now)
             events = [
                 Change(id_, ChangeKind.IDENTIFIED, Platform(platform))
                 for id_, platform in sorted(map(tuple, moved))
@@ -91,13 +92,16 @@ class PostgresInstallations(Storage):
         denied = [c.purpose for c in changes if c.state == ConsentState.DENIED]
         async with self.transaction() as connection:
             row = await connection.fetchrow(
-                Q.set_consents, app_id, installation_id, granted, denied
+                Q.set_consents, app_id, installation_id, granted, denied, now
             )
             if row is None:
                 return None
+            consents = rows_.consents_from(row)
+            if too_many_purposes(len(consents), before=row["purposes_before"]):
+                raise InvalidField(FieldViolation("changes", PURPOSES_RULE))
             said = [Said(installation_id, Platform(row["platform"]), c) for c in changes]
             await record_consents(connection, app_id, said, now=now)
-        return rows_.consents_from(row)
+        return consents
 
     async def consent_events(
         self, app_id: str, installation_id: UUID, *, before: int | None, limit: int

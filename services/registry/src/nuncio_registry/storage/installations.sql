@@ -10,7 +10,7 @@ SELECT i.installation_id, i.platform, i.provider, i.environment, i.user_id, i.to
 
 -- name: update_installation
 -- Facts that are NULL stay; then topics $14 and tags $16 are added, topics $15, tags $17 and
--- attributes $18 taken away. Gives the permission before, too. Waits for other writers.
+-- attributes $18 taken away, at $20. Gives the permission before, too. Waits for other writers.
 WITH before AS (
   SELECT o.permission
     FROM installation AS o
@@ -30,6 +30,7 @@ UPDATE installation AS i
        tags = changed_set(coalesce($12::text[], i.tags), $16::text[], $17::text[]),
        attributes = (i.attributes || coalesce($13::jsonb, '{}')) - $18::text[],
        last_seen_at = greatest(i.last_seen_at, $19),
+       facts_updated_at = greatest(i.facts_updated_at, $20),
        content_hash = NULL
   FROM before
  WHERE i.app_id = $1 AND i.installation_id = $2
@@ -41,7 +42,7 @@ RETURNING i.installation_id, i.platform, i.provider, i.environment, i.user_id, i
           before.permission AS permission_before;
 
 -- name: set_user
--- The user of one installation, $3 empty: none; gives the one before. Waits for other writers.
+-- The user of one installation from $4 on, $3 empty: none; gives the one before. Waits for other writers.
 WITH before AS (
   SELECT o.user_id
     FROM installation AS o
@@ -49,13 +50,15 @@ WITH before AS (
      FOR UPDATE
 )
 UPDATE installation AS i
-   SET user_id = nullif($3, ''), content_hash = NULL
+   SET user_id = nullif($3, ''),
+       identified_at = greatest(i.identified_at, $4),
+       content_hash = NULL
   FROM before
  WHERE i.app_id = $1 AND i.installation_id = $2
 RETURNING coalesce(before.user_id, '') AS user_id, i.platform;
 
 -- name: merge_users
--- The first $4 installations of the user $2, in key order, belong to the user $3 from now on.
+-- The first $4 installations of the user $2, in key order, belong to the user $3 from $5 on.
 WITH moving AS MATERIALIZED (
   SELECT o.installation_id
     FROM installation AS o
@@ -65,19 +68,30 @@ WITH moving AS MATERIALIZED (
      FOR UPDATE
 )
 UPDATE installation AS i
-   SET user_id = $3, content_hash = NULL
+   SET user_id = $3,
+       identified_at = greatest(i.identified_at, $5),
+       content_hash = NULL
   FROM moving
  WHERE i.app_id = $1 AND i.installation_id = moving.installation_id
 RETURNING i.installation_id, i.platform;
 
 -- name: set_consents
--- Purposes $3 are granted and $4 denied; gives the latest state of all.
-UPDATE installation
-   SET consents_granted = changed_set(consents_granted, $3::text[], $4::text[]),
-       consents_denied = changed_set(consents_denied, $4::text[], $3::text[]),
+-- Purposes $3 are granted and $4 denied from $5 on; gives the latest state of all, and of how
+-- many purposes there was one before. Waits for other writers.
+WITH before AS (
+  SELECT cardinality(o.consents_granted) + cardinality(o.consents_denied) AS purposes
+    FROM installation AS o
+   WHERE o.app_id = $1 AND o.installation_id = $2
+     FOR UPDATE
+)
+UPDATE installation AS i
+   SET consents_granted = changed_set(i.consents_granted, $3::text[], $4::text[]),
+       consents_denied = changed_set(i.consents_denied, $4::text[], $3::text[]),
+       consents_set_at = greatest(i.consents_set_at, $5),
        content_hash = NULL
- WHERE app_id = $1 AND installation_id = $2
-RETURNING platform, consents_granted, consents_denied;
+  FROM before
+ WHERE i.app_id = $1 AND i.installation_id = $2
+RETURNING i.platform, i.consents_granted, i.consents_denied, before.purposes AS purposes_before;
 
 -- name: consent_events
 -- The newest $4 entries of an installation's ledger, older than the entry $3 unless it is NULL.

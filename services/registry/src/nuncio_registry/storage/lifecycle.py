@@ -17,6 +17,7 @@ from nuncio_registry.domain.model import (
 from nuncio_registry.domain.ports.lifecycle import Batch, Mark, RestoreOutcome, Window
 from nuncio_registry.storage.connection import Connection, Storage
 from nuncio_registry.storage.history import record_changes
+from nuncio_registry.storage.ownership import Ownership, release
 from nuncio_runtime.postgres import load_queries
 
 Q: Final = load_queries("nuncio_registry.storage", "lifecycle.sql")
@@ -35,6 +36,7 @@ class PostgresLifecycle(Storage):
             await connection.execute(Q.lock_installations, app_id, ids)
             found = await connection.fetch(Q.invalidate_tokens, app_id, now, *columns)
             died = [row for row in found if row["outcome"] == InvalidationOutcome.INVALIDATED]
+            await release(connection, app_id, [_ownership(row) for row in died])
             changes = [_change(row, ChangeKind.INVALIDATED, row["reason"]) for row in died]
             await record_changes(connection, app_id, changes, now=now)
             return [InvalidationOutcome(row["outcome"]) for row in found]
@@ -60,6 +62,7 @@ class PostgresLifecycle(Storage):
             numbers = [row["invalidation_id"] for row in found]
             if not dry_run:
                 await connection.execute(Q.lock_installations, app_id, ids)
+                await connection.execute(Q.lock_invalidations, app_id, ids, numbers)
             judged = await connection.fetch(Q.judge_restorations, app_id, ids, numbers)
             outcomes = [RestoreOutcome(row["outcome"]) for row in judged]
             if not dry_run:
@@ -75,7 +78,7 @@ async def _revive(
     connection: Connection, app_id: str, free: Sequence[asyncpg.Record], *, now: datetime
 ) -> set[UUID]:
     """Make the installations live again whose tokens are free; those that got theirs."""
-    wanted = [(row["installation_id"], row["token_hash"], row["environment"]) for row in free]
+    wanted = [_ownership(row) for row in free]
     if not wanted:
         return set()
     taken = await connection.fetch(Q.take_free_tokens, app_id, *zip(*wanted, strict=True))
@@ -95,6 +98,10 @@ def _in_the_end(row: asyncpg.Record, back: Set[UUID]) -> RestoreOutcome:
     outcome = RestoreOutcome(row["outcome"])
     late = outcome is RestoreOutcome.RESTORED and row["installation_id"] not in back
     return RestoreOutcome.OWNED_BY_ANOTHER if late else outcome
+
+
+def _ownership(row: asyncpg.Record) -> Ownership:
+    return Ownership(row["installation_id"], row["token_hash"], row["environment"])
 
 
 def _mark(row: asyncpg.Record) -> Mark:

@@ -10,7 +10,7 @@ SELECT i.installation_id
 -- name: invalidate_tokens
 -- One row per reported token, in order, with the number of its InvalidationOutcome. The rows of the
 -- installations are locked. A token dies only if it is the same, live, and was not observed after
--- it was dead.
+-- it was dead. Those that die are still to be released.
 WITH judged AS (
   SELECT dead.*, i.token_hash, i.environment, i.platform,
          CASE WHEN i.installation_id IS NULL THEN 5
@@ -41,11 +41,6 @@ WITH judged AS (
      SET token_state = 2, token_state_reason = dying.reason, died_at = dying.dead_since
     FROM dying
    WHERE i.app_id = $1 AND i.installation_id = dying.installation_id
-), released AS (
-  DELETE FROM live_token AS o
-   USING dying
-   WHERE o.app_id = $1 AND o.token_hash = dying.token_hash
-     AND o.environment = dying.environment AND o.installation_id = dying.installation_id
 ), recorded AS (
   INSERT INTO invalidation (
            app_id, installation_id, token_hash, dead_since, invalidated_at, reason, lane, campaign)
@@ -54,7 +49,8 @@ WITH judged AS (
     FROM dying
    ORDER BY dying.position
 )
-SELECT placed.installation_id, placed.platform, placed.reason,
+SELECT placed.installation_id, placed.token_hash, placed.environment, placed.platform,
+       placed.reason,
        -- What the page says of a token after it died in it.
        CASE WHEN placed.outcome IN (1, 2) AND placed.dies_at < placed.position THEN 4
             ELSE placed.outcome
@@ -75,9 +71,21 @@ SELECT v.installation_id, v.invalidation_id, v.invalidated_at
  ORDER BY v.invalidated_at DESC, v.invalidation_id DESC
  LIMIT $8;
 
+-- name: lock_invalidations
+-- The invalidations $3 of the installations $2, locked in key order: nobody who takes one of their
+-- tokens gives it up before the transaction ends.
+SELECT v.installation_id
+  FROM unnest($2::uuid[], $3::bigint[]) AS wanted (installation_id, invalidation_id)
+       JOIN invalidation AS v
+         ON v.app_id = $1 AND v.installation_id = wanted.installation_id
+        AND v.invalidation_id = wanted.invalidation_id
+ ORDER BY v.installation_id, v.invalidation_id
+   FOR UPDATE OF v;
+
 -- name: judge_restorations
 -- One row per invalidation, in order, with the number of its RestoreOutcome. An installation is dead
--- by the latest of its invalidations, if it still is what that one made of it.
+-- by the latest of its invalidations, if it still is what that one made of it. A token that another
+-- has, or has had since, is that one's.
 SELECT v.installation_id, v.invalidation_id, v.token_hash, i.environment, i.platform,
        CASE WHEN i.installation_id IS NULL THEN 4
             WHEN v.restored_at IS NOT NULL
@@ -89,14 +97,14 @@ SELECT v.installation_id, v.invalidation_id, v.token_hash, i.environment, i.plat
                     WHERE later.app_id = $1 AND later.installation_id = v.installation_id
                       AND later.invalidation_id > v.invalidation_id)
             THEN 2
-            WHEN o.installation_id IS NOT NULL THEN 3
+            WHEN v.superseded OR o.installation_id IS NOT NULL THEN 3
             ELSE 1
        END AS outcome
   FROM unnest($2::uuid[], $3::bigint[]) WITH ORDINALITY
        AS wanted (installation_id, invalidation_id, position)
        CROSS JOIN LATERAL (
          SELECT v.installation_id, v.invalidation_id, v.token_hash, v.dead_since, v.reason,
-                v.restored_at
+                v.restored_at, v.superseded
            FROM invalidation AS v
           WHERE v.app_id = $1 AND v.installation_id = wanted.installation_id
             AND v.invalidation_id = wanted.invalidation_id

@@ -16,10 +16,16 @@ class Ownership(NamedTuple):
     environment: Environment
 
 
-async def release(connection: Connection, app_id: str, owned: Sequence[Ownership]) -> None:
-    """Take the tokens from their owners."""
-    if owned:
-        await connection.execute(Q.release_tokens, app_id, *zip(*owned, strict=True))
+async def release(connection: Connection, app_id: str, owned: Sequence[Ownership]) -> int:
+    """Take the tokens from their owners; how many of these did own theirs.
+
+    Every way to lose a token leads here. With its owner a token leaves all who died with it
+    before: `RestoreTokens` must not give a device to somebody who had it before its last owner.
+    """
+    if not owned:
+        return 0
+    released: int = await connection.fetchval(Q.release_tokens, app_id, *zip(*owned, strict=True))
+    return released
 
 
 async def take(connection: Connection, app_id: str, owned: Sequence[Ownership]) -> None:

@@ -19,6 +19,7 @@ from nuncio_registry.domain.ports.privacy import (
 from nuncio_registry.storage.attributes import from_json
 from nuncio_registry.storage.connection import Connection, Storage
 from nuncio_registry.storage.history import record_changes
+from nuncio_registry.storage.ownership import Ownership, release
 from nuncio_runtime.postgres import load_queries
 
 Q: Final = load_queries("nuncio_registry.storage", "privacy.sql")
@@ -91,6 +92,11 @@ async def _erase(
     removed: Counter[str] = Counter()
     for start in range(0, max(len(ids), 1), _AT_ONCE):  # Nothing to remove is counted, too.
         part = ids[start : start + _AT_ONCE]
+        owned = [
+            Ownership(row["installation_id"], row["token_hash"], row["environment"])
+            for row in locked[start : start + _AT_ONCE]
+        ]
+        removed["live_token"] += await release(connection, proof.app_id, owned)
         counts = await connection.fetchrow(Q.erase_installations, proof.app_id, part)
         assert counts is not None, "counts are always one row"
         removed.update(dict(counts))

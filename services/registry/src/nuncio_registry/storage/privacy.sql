@@ -1,6 +1,6 @@
 -- name: lock_user
 -- The installations of the user $2, locked in key order.
-SELECT i.installation_id, i.platform
+SELECT i.installation_id, i.platform, i.token_hash, i.environment
   FROM installation AS i
  WHERE i.app_id = $1 AND i.user_id = $2
  ORDER BY i.installation_id
@@ -8,24 +8,17 @@ SELECT i.installation_id, i.platform
 
 -- name: lock_installation
 -- The installation $2, locked; no row when there is none.
-SELECT i.installation_id, i.platform
+SELECT i.installation_id, i.platform, i.token_hash, i.environment
   FROM installation AS i
  WHERE i.app_id = $1 AND i.installation_id = $2
    FOR UPDATE;
 
 -- name: erase_installations
--- Removes the installations $2 and their history from every table, and counts the rows of each.
--- That an installation was erased stays in the change feed, for those who did not read it yet.
+-- Removes the installations $2, whose tokens are released, and their history from every table, and
+-- counts the rows of each. That an installation was erased stays in the change feed, for those who
+-- did not read it yet.
 WITH gone AS (
   SELECT unnest($2::uuid[]) AS installation_id
-), owners AS (
-  DELETE FROM live_token AS o
-   USING gone
-         JOIN installation AS i
-           ON i.app_id = $1 AND i.installation_id = gone.installation_id
-   WHERE o.app_id = $1 AND o.token_hash = i.token_hash AND o.environment = i.environment
-     AND o.installation_id = i.installation_id
-  RETURNING o.installation_id
 ), consents AS (
   DELETE FROM consent_event AS e
    USING gone
@@ -48,7 +41,6 @@ WITH gone AS (
   RETURNING i.installation_id
 )
 SELECT (SELECT count(*) FROM installations) AS installation,
-       (SELECT count(*) FROM owners) AS live_token,
        (SELECT count(*) FROM consents) AS consent_event,
        (SELECT count(*) FROM changes) AS change,
        (SELECT count(*) FROM invalidations) AS invalidation;
@@ -80,7 +72,8 @@ SELECT e.erasure_id, e.app_id, e.subject, e.subject_hash, e.removed, e.principal
 SELECT i.installation_id, i.platform, i.provider, i.environment, i.token_state,
        i.token_state_reason, i.token_hash, i.vapid_key_id, i.permission, i.user_id,
        i.registered_at, i.token_changed_at, i.observed_at, i.created_at, i.last_seen_at,
-       i.last_opened_at, i.died_at, i.language, i.country, i.time_zone, i.app_version,
+       i.last_opened_at, i.died_at, i.identified_at, i.facts_updated_at,
+       i.consents_set_at, i.language, i.country, i.time_zone, i.app_version,
        i.os_version, i.device_model, i.sdk_version, i.topics, i.tags, i.attributes,
        i.consents_granted, i.consents_denied
   FROM installation AS i
@@ -115,8 +108,8 @@ SELECT c.installation_id, c.kind, c.value, c.detail, c.happened_at
 
 -- name: invalidations
 -- What providers called dead of the installations $2, in order.
-SELECT v.installation_id, v.token_hash, v.dead_since, v.invalidated_at, v.restored_at, v.reason,
-       v.lane, v.campaign
+SELECT v.installation_id, v.token_hash, v.dead_since, v.invalidated_at, v.restored_at,
+       v.superseded, v.reason, v.lane, v.campaign
   FROM unnest($2::uuid[]) AS told (installation_id)
        CROSS JOIN LATERAL (
          SELECT v.*

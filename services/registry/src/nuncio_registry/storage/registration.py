@@ -71,15 +71,17 @@ class PostgresRegistrations(Storage):
     ) -> list[Result]:
         ids = [row.installation_id for row in rows]
         with_attributes = any(row.facts.attributes for row in rows)
+        with_purposes = any(row.consents for row in rows)
+        asked = (app_id, ids, hashes, with_attributes, with_purposes)
 
         async def attempt(connection: Connection) -> list[Result]:
-            touched = await connection.fetch(Q.lock_touched, app_id, ids, hashes, with_attributes)
-            results, rounds, changes = plan([rows_.known_from(row) for row in touched])
+            touched = await connection.fetch(Q.lock_touched, *asked)
+            results, rounds, changes, counting = plan([rows_.known_from(row) for row in touched])
             for round_ in rounds:
-                await _write_round(connection, app_id, rows, round_, hashes=hashes, now=now)
+                await _write_round(connection, app_id, counting, round_, hashes=hashes, now=now)
             await record_changes(connection, app_id, changes, now=now)
             for round_ in rounds:
-                await record_consents(connection, app_id, _consents(rows, round_), now=now)
+                await record_consents(connection, app_id, _consents(counting, round_), now=now)
             return results
 
         return await self.in_turn(app_id, attempt)

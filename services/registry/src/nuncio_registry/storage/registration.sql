@@ -1,7 +1,8 @@
 -- name: lock_touched
 -- The installations $2 and the live owners of the tokens $3, locked in key order; when $4, with
--- their attributes; of those that have many, with the bytes of each (see attribute_sizes of
--- domain.limits) in the place of its value. It is cheaper to read a few than to count them.
+-- their attributes, and when $5, with their purposes; of those that have many attributes, with the
+-- bytes of each (see attribute_sizes of domain.limits) in the place of its value. It is cheaper to
+-- read a few than to count them.
 SELECT i.*
   FROM (
          SELECT unnest($2::uuid[])
@@ -27,7 +28,9 @@ SELECT i.*
                            octet_length(a.value ->> 'text'),
                            octet_length(a.value ->> 'version'), 8))
                     FROM jsonb_each(i.attributes) AS a (name, value)
-                ) END AS attributes
+                ) END AS attributes,
+                CASE WHEN $5 THEN i.consents_granted || i.consents_denied END AS purposes,
+                i.identified_at, i.facts_updated_at, i.consents_set_at
            FROM installation AS i
           WHERE i.app_id = $1 AND i.installation_id = touched.installation_id
             FOR UPDATE
@@ -54,8 +57,8 @@ UPDATE installation AS i
 RETURNING told.position, i.registered_at;
 
 -- name: create_installations
--- First registrations: those of the rows $3 whose installation and token nobody has. Gives them; the others are left alone. Whoever is overtaken by
--- another transaction fails as a whole.
+-- First registrations: those of the rows $3 whose installation and token nobody has. Gives them;
+-- the others are left alone. Whoever is overtaken by another transaction fails as a whole.
 WITH new AS MATERIALIZED (
   SELECT told.*
     FROM unnest($3::registration[]) AS told
@@ -132,10 +135,10 @@ UPDATE installation AS i
  WHERE i.app_id = lost.app_id AND i.installation_id = lost.installation_id;
 
 -- name: write_installations
--- The rows $3, new and known ones at once. A known row, which is locked, meets itself: what was not told stays, the
--- sealed token too, and times never go back. It comes with created_at -infinity, and with
--- placeholders that no value equals where a column may not be NULL. A row that was thought to be
--- new and meets another one is left alone, and missing in the count: a race.
+-- The rows $3, new and known ones at once. A known row, which is locked, meets itself: what was not
+-- told stays, the sealed token too, and times never go back. It comes with created_at -infinity,
+-- and with placeholders that no value equals where a column may not be NULL. A row that was thought
+-- to be new and meets another one is left alone, and missing in the count: a race.
 INSERT INTO installation AS i (
          app_id, installation_id, platform, provider, environment,
          token_sealed, token_key_id, token_hash, vapid_key_id, token_state,

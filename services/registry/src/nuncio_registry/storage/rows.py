@@ -47,7 +47,7 @@ def app_from(row: Record) -> App:
 def known_from(row: Record) -> Known:
     """A row of `lock_touched`."""
     id_, platform, environment, token_hash, key_id, state, registered_at, *told = row
-    observed_at, permission, user_id, attributes = told
+    observed_at, permission, user_id, attributes, purposes, *overtaken_at = told
     return Known(
         id_,
         Platform(platform),
@@ -60,6 +60,8 @@ def known_from(row: Record) -> Known:
         Permission(permission),
         user_id,
         {name: size_of(name, told) for name, told in attributes.items()} if attributes else {},
+        frozenset(purposes or ()),
+        *overtaken_at,
     )
 
 

@@ -29,7 +29,8 @@ CREATE FUNCTION suppression (
          END;
 
 -- A row of a page of registrations: an array of them is one argument. NULL: not told. Lists of words
--- are separated by blanks. consents: a list of what `consent_event` keeps of each.
+-- are separated by blanks. consents: a list of what `consent_event` keeps of each. Never altered, for
+-- running processes know its fields by number: what needs another field makes another type.
 CREATE TYPE registration AS (
   is_new boolean,
   installation_id uuid,
@@ -112,6 +113,11 @@ CREATE TABLE installation (
   consents_denied text[] NOT NULL,
   -- Keyed, of the registration that made the row what it is; NULL once something else changed it.
   content_hash bytea,
+  -- When another call than a registration last said whose it is, what it tells, what was agreed to:
+  -- what was observed before does not count any more.
+  identified_at timestamptz,
+  facts_updated_at timestamptz,
+  consents_set_at timestamptz,
   PRIMARY KEY (app_id, installation_id)
 ) PARTITION BY HASH (installation_id);
 
@@ -165,7 +171,8 @@ CREATE TABLE change (
 
 CREATE INDEX change_installation ON change (app_id, installation_id);
 
--- What providers called dead, so that it can be taken back.
+-- What providers called dead, so that it can be taken back. superseded: another installation had the
+-- token after this one, which never gets it back.
 CREATE TABLE invalidation (
   app_id text NOT NULL,
   installation_id uuid NOT NULL,
@@ -177,10 +184,15 @@ CREATE TABLE invalidation (
   reason text NOT NULL,
   lane text NOT NULL DEFAULT '',
   campaign text NOT NULL DEFAULT '',
+  superseded boolean NOT NULL DEFAULT FALSE,
   PRIMARY KEY (app_id, installation_id, invalidation_id)
 ) PARTITION BY HASH (installation_id);
 
 CREATE INDEX invalidation_time ON invalidation (app_id, invalidated_at, invalidation_id);
+
+-- For whoever gives a token up: who had it before, and could get it back.
+CREATE INDEX invalidation_open
+  ON invalidation (app_id, token_hash) WHERE NOT superseded AND restored_at IS NULL;
 
 -- Proofs of erasure. They name nobody: subject_hash is keyed.
 CREATE TABLE erasure (

@@ -13,7 +13,7 @@ class RestoreOutcome(IntEnum):
 
     RESTORED = 1
     REGISTERED_AGAIN = 2  # or the token is live already, or died once more since
-    OWNED_BY_ANOTHER = 3
+    OWNED_BY_ANOTHER = 3  # or was since
     GONE = 4
 
 
@@ -70,7 +70,8 @@ class Lifecycle(Protocol):
 
         after: where the walk goes on; None: at the newest. One transaction, so that a batch holds
         its locks no longer than it takes. A token lives again when its installation is dead by
-        this very invalidation and nobody else has the token; of two installations that had it
-        one after the other, the later one gets it. Changes go to the feed. dry_run: changes and
-        locks nothing; two such installations are both counted as RESTORED.
+        this very invalidation and nobody else has the token, or had it since, whatever became of
+        them: of installations that had it one after the other, the last one alone gets it, also
+        when only the death of an earlier one is in the window. Changes go to the feed. dry_run:
+        changes and locks nothing, and counts the same.
         """

@@ -22,7 +22,9 @@ class Known(NamedTuple):
     """What is stored of an installation that a page touches, locked.
 
     user_id: empty when anonymous. attributes: the bytes of each, name and value (see
-    domain.limits); not read when no row of the page sets any.
+    domain.limits); not read when no row of the page sets any. purposes: those it was ever asked
+    for; not read when no row of the page has consents. identified_at, facts_updated_at and
+    consents_set_at: when another call last said whose it is, what it tells, what was agreed to.
     """
 
     installation_id: UUID
@@ -36,6 +38,10 @@ class Known(NamedTuple):
     permission: Permission = Permission.UNDETERMINED
     user_id: str = ""
     attributes: Mapping[str, int] = MappingProxyType({})
+    purposes: frozenset[str] = frozenset()
+    identified_at: datetime | None = None
+    facts_updated_at: datetime | None = None
+    consents_set_at: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -82,13 +88,14 @@ Result: TypeAlias = Registered | FieldViolation
 
 
 class Plan(NamedTuple):
-    """What a page does: a result per row, rounds of writing one after the other, and the events
-    for the change feed, those of consents apart.
+    """What a page does: a result per row, rounds of writing one after the other, the events for
+    the change feed, those of consents apart, and the rows with what counts of them.
     """
 
     results: list[Result]
     rounds: list[Round]
     changes: list[Change]
+    rows: Sequence[Registration]
 
 
 class Repeat(NamedTuple):
