@@ -276,12 +276,6 @@ async def test_a_page_with_too_many_rows_ends_the_stream(registry: Registry) -> 
     assert refused.value.violations[0].field == "registrations"
 
 
-async def test_an_unknown_app_ends_the_stream(registry: Registry) -> None:
-    with pytest.raises(RemoteError) as refused:
-        await exchanged(registry, [[registry.row(1)]], app_id="nobody")
-    assert refused.value.reason == "APP_NOT_FOUND"
-
-
 async def test_registering_with_an_unknown_app_fails(registry: Registry) -> None:
     request = pb.RegisterTokenRequest(app_id="nobody", registration=registry.row(1))
     with pytest.raises(RemoteError) as refused:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from nuncio.common.v1 import error_reason_pb2
 from nuncio.registry.v1 import app_pb2, event_pb2, installation_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_runtime.client import RemoteError
@@ -235,6 +236,7 @@ async def test_an_app_that_was_deleted_is_not_found(registry: Registry) -> None:
     await registry.stub.DeleteApp(pb.DeleteAppRequest(app_id="other"))
     with pytest.raises(RemoteError) as single:
         await register(registry, row, app_id="other")
-    with pytest.raises(RemoteError) as bulk:
-        await exchanged(registry, [row], app_id="other")
-    assert {single.value.reason, bulk.value.reason} == {"APP_NOT_FOUND"}
+    assert single.value.reason == "APP_NOT_FOUND"
+    (bulk,) = await exchanged(registry, [row], app_id="other")
+    assert list(bulk.outcomes) == [REFUSED]
+    assert bulk.errors[0].reason == error_reason_pb2.ERROR_REASON_APP_NOT_FOUND

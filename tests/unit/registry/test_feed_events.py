@@ -6,7 +6,8 @@ import hashlib
 import pytest
 
 from nuncio.registry.v1 import event_pb2
-from nuncio_registry.api.feed import RESPONSE_BYTES, responses_from
+from nuncio_registry.api.feed import responses_from
+from nuncio_registry.api.room import RESPONSE_BYTES
 from nuncio_registry.domain.feed import EVENTS_PER_PAGE, position_of, position_text
 from nuncio_registry.domain.model import (
     ChangeKind,

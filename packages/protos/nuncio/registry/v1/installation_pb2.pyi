@@ -255,7 +255,9 @@ class InstallationFacts(_message.Message):
     permission: Global___Permission.ValueType
     """What may be shown."""
     language: _builtins.str
-    """BCP 47 tag of registered subtags, such as "de" or "pt-BR"."""
+    """BCP 47 tag of registered subtags, such as "de" or "pt-BR". Extensions and private use, such as
+    "-u-mu-celsius", at most 20 subtags after the first singleton, are left out.
+    """
     country: _builtins.str
     """ISO 3166-1 alpha-2 code in capitals, such as "CH"."""
     time_zone: _builtins.str

@@ -210,12 +210,15 @@ class Registration(_message.Message):
 
     @_builtins.property
     def consents(self) -> _containers.RepeatedCompositeFieldContainer[_installation_pb2.ConsentChange]:
-        """Consent given along with the registration; one change per purpose, at most 20."""
+        """Consent given along with the registration; one change per purpose, at most 20. New
+        purposes may leave at most 200 in all, those that are stored included.
+        """
 
     @_builtins.property
     def observed_at(self) -> _timestamp_pb2.Timestamp:
-        """The client's clock when it saw the token. Unset: now. When older than what is stored, the
-        registration is ignored as STALE. At most 10 minutes in the future. Invalidations that name an
+        """The client's clock when it saw the token. Unset: now. When older than the registration that is
+        stored, this one is ignored as STALE. When older than the last call that identified, updated or
+        set consents of the installation, it does not undo what that said. At most 10 minutes in the future. Invalidations that name an
         earlier time leave the token alone; those that name this time or a later one do not, so a client
         that registers a token just when it got it had better leave it unset.
         """
@@ -373,7 +376,7 @@ class RowError(_message.Message):
     reason: _error_reason_pb2.ErrorReason.ValueType
     """The reason."""
     field: _builtins.str
-    """Path of the field in the row, such as "token.apns"."""
+    """Path of the field in the row, such as "token.apns"; with APP_NOT_FOUND "app_id" of the page."""
     rule: _builtins.str
     """The rule that it breaks. Never the value."""
     def __init__(
@@ -593,7 +596,7 @@ class SetConsentRequest(_message.Message):
     """The installation."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[_installation_pb2.ConsentChange]:
-        """One change per purpose, 1 to 20."""
+        """One change per purpose, 1 to 20. New purposes may leave at most 200 in all."""
 
     def __init__(
         self,
@@ -752,7 +755,7 @@ class ListInstallationsResponse(_message.Message):
     """Empty: this was the last page."""
     @_builtins.property
     def installations(self) -> _containers.RepeatedCompositeFieldContainer[_installation_pb2.Installation]:
-        """The installations."""
+        """The installations. Fewer than asked for, even none, where few match, and once they are 1 MiB."""
 
     def __init__(
         self,
@@ -1543,7 +1546,7 @@ class RestoreTokensResponse(_message.Message):
     registered_again: _builtins.int
     """Left alone: the installation registered again since, or its token is live already."""
     owned_by_another: _builtins.int
-    """Left alone: the token lives on another installation now."""
+    """Left alone: the token lives on another installation, or did since."""
     gone: _builtins.int
     """Left alone: the installation is gone."""
     def __init__(

@@ -28,7 +28,9 @@ if _version_not_supported:
 class RegistryServiceStub:
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
 
-    Every call names an app and fails with NOT_FOUND / APP_NOT_FOUND when it is not known.
+    A call that names an app fails with NOT_FOUND / APP_NOT_FOUND when it is not known. Two do not:
+    RegisterTokens refuses each row, and its stream goes on; ListAuditEvents answers with the events
+    that are kept, of deleted apps, too.
     """
 
     def __init__(self, channel):
@@ -187,7 +189,9 @@ class RegistryServiceStub:
 class RegistryServiceServicer:
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
 
-    Every call names an app and fails with NOT_FOUND / APP_NOT_FOUND when it is not known.
+    A call that names an app fails with NOT_FOUND / APP_NOT_FOUND when it is not known. Two do not:
+    RegisterTokens refuses each row, and its stream goes on; ListAuditEvents answers with the events
+    that are kept, of deleted apps, too.
     """
 
     def CreateApp(self, request, context):
@@ -238,7 +242,8 @@ class RegistryServiceServicer:
 
     def RegisterTokens(self, request_iterator, context):
         """Registers pages of rows; each request gets one response, in order. A bad row is reported and
-        the rest of its page goes in.
+        the rest of its page goes in. So are all rows of a page whose app is not known, with
+        APP_NOT_FOUND; the stream goes on with the next page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -568,7 +573,9 @@ def add_RegistryServiceServicer_to_server(servicer, server):
 class RegistryService:
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
 
-    Every call names an app and fails with NOT_FOUND / APP_NOT_FOUND when it is not known.
+    A call that names an app fails with NOT_FOUND / APP_NOT_FOUND when it is not known. Two do not:
+    RegisterTokens refuses each row, and its stream goes on; ListAuditEvents answers with the events
+    that are kept, of deleted apps, too.
     """
 
     @staticmethod

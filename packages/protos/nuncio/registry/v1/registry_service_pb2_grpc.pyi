@@ -29,7 +29,9 @@ GRPC_VERSION: str
 class RegistryServiceStub:
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
 
-    Every call names an app and fails with NOT_FOUND / APP_NOT_FOUND when it is not known.
+    A call that names an app fails with NOT_FOUND / APP_NOT_FOUND when it is not known. Two do not:
+    RegisterTokens refuses each row, and its stream goes on; ListAuditEvents answers with the events
+    that are kept, of deleted apps, too.
     """
 
     @_typing.overload
@@ -57,7 +59,8 @@ class RegistryServiceStub:
     """
     RegisterTokens: _grpc.StreamStreamMultiCallable[_registry_service_pb2.RegisterTokensRequest, _registry_service_pb2.RegisterTokensResponse]
     """Registers pages of rows; each request gets one response, in order. A bad row is reported and
-    the rest of its page goes in.
+    the rest of its page goes in. So are all rows of a page whose app is not known, with
+    APP_NOT_FOUND; the stream goes on with the next page.
     """
     UpdateInstallation: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateInstallationRequest, _registry_service_pb2.UpdateInstallationResponse]
     """Changes what an installation tells of itself, without touching its token.
@@ -129,7 +132,9 @@ class RegistryServiceStub:
 class RegistryServiceAsyncStub(RegistryServiceStub):
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
 
-    Every call names an app and fails with NOT_FOUND / APP_NOT_FOUND when it is not known.
+    A call that names an app fails with NOT_FOUND / APP_NOT_FOUND when it is not known. Two do not:
+    RegisterTokens refuses each row, and its stream goes on; ListAuditEvents answers with the events
+    that are kept, of deleted apps, too.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -154,7 +159,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """
     RegisterTokens: _aio.StreamStreamMultiCallable[_registry_service_pb2.RegisterTokensRequest, _registry_service_pb2.RegisterTokensResponse]  # type: ignore[assignment]
     """Registers pages of rows; each request gets one response, in order. A bad row is reported and
-    the rest of its page goes in.
+    the rest of its page goes in. So are all rows of a page whose app is not known, with
+    APP_NOT_FOUND; the stream goes on with the next page.
     """
     UpdateInstallation: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateInstallationRequest, _registry_service_pb2.UpdateInstallationResponse]  # type: ignore[assignment]
     """Changes what an installation tells of itself, without touching its token.
@@ -225,7 +231,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the push tokens of apps: installations, users, consent and lifecycle.
 
-    Every call names an app and fails with NOT_FOUND / APP_NOT_FOUND when it is not known.
+    A call that names an app fails with NOT_FOUND / APP_NOT_FOUND when it is not known. Two do not:
+    RegisterTokens refuses each row, and its stream goes on; ListAuditEvents answers with the events
+    that are kept, of deleted apps, too.
     """
 
     @_abc_1.abstractmethod
@@ -290,7 +298,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_registry_service_pb2.RegisterTokensResponse], _abc.AsyncIterator[_registry_service_pb2.RegisterTokensResponse]]:
         """Registers pages of rows; each request gets one response, in order. A bad row is reported and
-        the rest of its page goes in.
+        the rest of its page goes in. So are all rows of a page whose app is not known, with
+        APP_NOT_FOUND; the stream goes on with the next page.
         """
 
     @_abc_1.abstractmethod

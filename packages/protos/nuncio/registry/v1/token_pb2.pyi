@@ -167,8 +167,8 @@ class Token(_message.Message):
     Apple does not promise a length.
     """
     fcm: _builtins.str
-    """FCM registration token or Firebase installation id: 1 to 1024 characters of the base64url
-    alphabet and colons.
+    """FCM registration token or Firebase installation id: 1 to 1024 letters, digits, underscores,
+    dashes, colons, dots, tildes and percent signs.
     """
     @_builtins.property
     def web_push(self) -> Global___WebPushSubscription:
@@ -202,7 +202,10 @@ class WebPushSubscription(_message.Message):
     AUTH_FIELD_NUMBER: _builtins.int
     VAPID_KEY_ID_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.str
-    """https URL of the push service; at most 2,000 characters."""
+    """https URL of the push service, as the browser gives it; at most 2,000 characters. It has a path
+    without the segments . and .., and no fragment, port 0 or empty port. Upper or lower case of the
+    host and a default port (:443) make no difference.
+    """
     p256dh: _builtins.bytes
     """The browser's public key: an uncompressed P-256 point, 65 bytes starting with 0x04."""
     auth: _builtins.bytes

@@ -23,7 +23,8 @@ PATTERNS: Final[Mapping[str, str]] = {
         'must be up to six numbers with dots, such as "2.3.1", and any suffix after a dash or plus'
     ),
     r"^[A-Z]{2}$": 'must be two capital letters (ISO 3166-1), such as "CH"',
-    r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$": (
+    r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}"
+    r"([-_][A-Za-z0-9]([-_][A-Za-z0-9]{1,8}){1,20})?$": (
         'must be a language tag (BCP 47), such as "de" or "pt-BR"'
     ),
     r"^[A-Za-z_][A-Za-z0-9_]{0,63}$": (

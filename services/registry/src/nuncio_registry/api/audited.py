@@ -183,4 +183,5 @@ ADMINISTRATIVE: Final[Mapping[str, Details]] = {
 }
 
 METHODS: Final = (*sorted([*READS_OF_TOKENS, *ADMINISTRATIVE]), KEY_ROTATION)
-"""What events may tell as their method."""
+"""What events may tell as their method. Names that are not audited any more stay: stored events
+have them."""

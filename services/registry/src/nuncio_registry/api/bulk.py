@@ -9,6 +9,7 @@ from nuncio.registry.v1 import token_pb2
 from nuncio_registry.api.rows import (
     address_of,
     check_page,
+    no_app_error,
     refusal_of,
     registration_of,
     repeat_of,
@@ -83,13 +84,17 @@ class Bulk:
         return page._replace(sifted=await self._sift(page, range(len(rows))))
 
     async def write(self, page: Page) -> pb.RegisterTokensResponse:
-        """Register its rows. Raises AppNotFound."""
+        """Register its rows, or refuse each when there is no such app."""
         outcomes = [token_pb2.REGISTRATION_OUTCOME_UNSPECIFIED] * len(page.repeats)
         sifted = page.sifted
         if sifted is None:
             left = await self._repeat(page, outcomes)
             sifted = await self._sift(page, left)
-        registered = await self._register.page(page.request.app_id, sifted.good)
+        registered = await self._register.page_if_known(page.request.app_id, sifted.good)
+        if registered is None:
+            # What only repeated something was registered before the app was gone.
+            refused = (at for at, outcome in enumerate(outcomes) if not outcome)
+            return pb.RegisterTokensResponse(outcomes=outcomes, errors=map(no_app_error, refused))
         bad = sifted.bad
         for number, result in zip(sifted.numbers, registered, strict=True):
             if isinstance(result, FieldViolation):

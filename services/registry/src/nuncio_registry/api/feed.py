@@ -9,14 +9,12 @@ from nuncio.registry.v1 import event_pb2, installation_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.convert import installation_from
+from nuncio_registry.api.room import Room
 from nuncio_registry.api.values import timestamp_of
 from nuncio_registry.domain.feed import position_of, position_text
 from nuncio_registry.domain.model import ChangeKind, ConsentState, Permission
 from nuncio_registry.domain.ports.feed import FeedEvent, FeedPage
 from nuncio_registry.metrics import FEED_EVENTS, FEED_WATCHERS
-
-# Clients of gRPC take 4 MiB when they are not told otherwise; one event has much less than 1 MiB.
-RESPONSE_BYTES: Final = 1024 * 1024
 
 # By number: what a newer release has written is passed on without its word.
 _KINDS: Final = {kind.value: kind.name for kind in ChangeKind}
@@ -40,18 +38,17 @@ class FeedCalls(Calls):
 
 
 def responses_from(page: FeedPage, app_id: str) -> Iterator[pb.WatchInstallationsResponse]:
-    """The page in responses of about RESPONSE_BYTES at most; an empty page in one."""
+    """The page in responses that any client takes; an empty page in one."""
     installations: dict[UUID, installation_pb2.Installation] = {}
     events: list[event_pb2.InstallationEvent] = []
-    size = 0
+    room = Room()
     for event in page.events:
         message = _event_from(event, app_id, installations)
         FEED_EVENTS.labels(_KINDS.get(event.kind, "UNKNOWN")).inc()
         events.append(message)
-        size += message.ByteSize()
-        if size >= RESPONSE_BYTES:
+        if not room.takes(message):
             yield _response(events, message.position)
-            events, size = [], 0
+            events, room = [], Room()
     if events or not page.events:
         yield _response(events, position_text(page.position, app_id))
 

@@ -8,8 +8,9 @@ from nuncio_registry.api import convert
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.convert import optional_predicate_of
 from nuncio_registry.api.cursors import key_of, key_token, number_of, number_token
+from nuncio_registry.api.room import Room
 from nuncio_registry.api.values import time_of, timestamp_of
-from nuncio_registry.domain.model import ConsentEvent, Touch
+from nuncio_registry.domain.model import ConsentEvent, Installation, Touch
 from nuncio_runtime.paging import digest_of, page_size
 
 
@@ -72,17 +73,22 @@ class InstallationCalls(Calls):
     ) -> pb.ListInstallationsResponse:
         condition = request.predicate.SerializeToString(deterministic=True)
         digest = digest_of(b"installations", request.app_id.encode(), condition)
-        page = await self._use.survey.page(
+        response, room = pb.ListInstallationsResponse(), Room()
+
+        def take(installation: Installation) -> bool:
+            message = convert.installation_from(installation)
+            response.installations.append(message)
+            return room.takes(message)
+
+        last = await self._use.survey.page(
             request.app_id,
+            take,
             predicate=optional_predicate_of(request),
             after=key_of(request.page_token, digest),
             limit=page_size(request.page_size),
         )
-        response = pb.ListInstallationsResponse(
-            installations=map(convert.installation_from, page.installations)
-        )
-        if page.next is not None:
-            response.next_page_token = key_token(page.next, digest)
+        if last is not None:
+            response.next_page_token = key_token(last, digest)
         return response
 
 

@@ -8,11 +8,15 @@ from uuid import UUID
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
-from nuncio.common.v1.error_reason_pb2 import ERROR_REASON_INVALID_FIELD
+from nuncio.common.v1.error_reason_pb2 import (
+    ERROR_REASON_APP_NOT_FOUND,
+    ERROR_REASON_INVALID_FIELD,
+)
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import token_pb2
 from nuncio_registry.api.convert import consents_of, facts_of
 from nuncio_registry.api.values import time_of
+from nuncio_registry.domain.endpoint import canonical
 from nuncio_registry.domain.model import (
     Environment,
     Facts,
@@ -63,6 +67,13 @@ def row_error_from(refusal: Refusal) -> pb.RowError:
     )
 
 
+def no_app_error(number: int) -> pb.RowError:
+    """Why a row was refused that names an app that is not there."""
+    return pb.RowError(
+        row=number, reason=ERROR_REASON_APP_NOT_FOUND, field="app_id", rule="must be a known app"
+    )
+
+
 def repeat_of(row: pb.Registration, content_hash: Callable[[bytes], bytes]) -> Repeat:
     """What a row is held against what is stored by; content_hash: of `domain.repeats`.
 
@@ -88,7 +99,7 @@ def repeat_of(row: pb.Registration, content_hash: Callable[[bytes], bytes]) -> R
 def address_of(row: pb.Registration) -> str:
     """Equal for equal tokens, however they are written; it may be so for others, too."""
     token = row.token
-    return token.apns.lower() or token.fcm or token.web_push.endpoint
+    return token.apns.lower() or token.fcm or canonical(token.web_push.endpoint)
 
 
 def registration_of(told: tuple[pb.Registration, Repeat | None]) -> Registration:

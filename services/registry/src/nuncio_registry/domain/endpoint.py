@@ -1,6 +1,8 @@
 """Which Web Push endpoints may be registered: they are chosen by whoever registers.
 
-Source: OWASP, Server-Side Request Forgery Prevention; RFC 8030, section 8.
+One endpoint has one form here, or several installations would own one subscription.
+
+Source: OWASP, Server-Side Request Forgery Prevention; RFC 8030, section 8; RFC 3986, section 6.2.
 """
 
 import re
@@ -12,6 +14,21 @@ from urllib.parse import SplitResult, urlsplit
 HTTPS_PORT: Final = 443
 
 _PLAIN: Final = re.compile(r"https://[!-\[\]-~]+")
+# The default port, where it is all that follows the host.
+_AUTHORITY: Final = re.compile(
+    r"(https://(?:\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9._-]*))(?::443(?=[/?#]|\Z))?", re.ASCII
+)
+_DOT_SEGMENTS: Final = frozenset({".", ".."})
+
+
+def canonical(endpoint: str) -> str:
+    """The endpoint with its host in lower case and without the default port.
+
+    What `EndpointGuard` refuses, it refuses in this form, too. Path and query stay as they are:
+    what they mean is the push service's.
+    """
+    found = _AUTHORITY.match(endpoint)
+    return endpoint if found is None else found[1].lower() + endpoint[found.end() :]
 
 
 class EndpointGuard:
@@ -34,11 +51,13 @@ class EndpointGuard:
             return "must be an https URL of printable ASCII characters"
         try:
             url = urlsplit(endpoint)
-            port = url.port or HTTPS_PORT
+            port = _port(url)
         except ValueError:
             return "must be a well-formed https URL"
         if url.username is not None or url.password is not None:
             return "must not carry a user name or password"
+        if rule := _broken_form(endpoint, url):
+            return rule
         if _origin(url, port) in self._origins:
             return None
         if port != HTTPS_PORT:
@@ -51,9 +70,31 @@ class EndpointGuard:
         return any(".".join(labels[start:]) in self._hosts for start in range(len(labels)))
 
 
+def _broken_form(endpoint: str, url: SplitResult) -> str | None:
+    """The rule that ways to write an endpoint break that would be another name for the same one.
+
+    No browser gives such.
+    """
+    if "#" in endpoint:
+        return "must not have a fragment"
+    _, colon, port = url.netloc.rpartition("]")[2].partition(":")
+    if colon and (not port or port.startswith("0")):
+        return "must have a port from 1 on, without leading zeros, or none"
+    if not url.path:
+        return "must have a path"
+    segments = url.path.lower().replace("%2e", ".").split("/")
+    if not _DOT_SEGMENTS.isdisjoint(segments):
+        return "must not have the segments . and .. in its path"
+    return None
+
+
 def _origin_of(text: str) -> str:
     url = urlsplit(text)
-    return _origin(url, url.port or HTTPS_PORT)
+    return _origin(url, _port(url))
+
+
+def _port(url: SplitResult) -> int:
+    return HTTPS_PORT if url.port is None else url.port
 
 
 def _origin(url: SplitResult, port: int) -> str:

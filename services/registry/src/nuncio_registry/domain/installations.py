@@ -59,7 +59,10 @@ class InstallationCare:
     async def set_consent(
         self, app_id: str, installation_id: UUID, changes: Sequence[ConsentChange]
     ) -> Mapping[str, ConsentState]:
-        """Record what the person agreed to; gives the latest state of every purpose."""
+        """Record what the person agreed to; gives the latest state of every purpose.
+
+        Raises InvalidField.
+        """
         check_consents(changes, path="changes")
         await self._apps.require(app_id)
         consents = await self._installations.set_consent(

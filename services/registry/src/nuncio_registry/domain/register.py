@@ -9,6 +9,7 @@ from uuid import UUID
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.decide import decide
 from nuncio_registry.domain.endpoint import EndpointGuard
+from nuncio_registry.domain.errors import AppNotFound
 from nuncio_registry.domain.model import Provider, Registration, RegistrationOutcome
 from nuncio_registry.domain.ports.registration import (
     Known,
@@ -106,6 +107,13 @@ class Register:
             for at, result in zip(others, settled, strict=True):
                 results[at] = result
         return results
+
+    async def page_if_known(self, app_id: str, rows: Sequence[Registration]) -> list[Result] | None:
+        """As `page`; None when there is no such app."""
+        try:
+            return await self.page(app_id, rows)
+        except AppNotFound:
+            return None
 
     async def _settle(
         self,

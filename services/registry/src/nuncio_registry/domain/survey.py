@@ -5,8 +5,8 @@ whose deadline is over, ends between two of them at the latest.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from nuncio_registry.domain.apps import Apps
@@ -24,11 +24,9 @@ LISTING_SECONDS: Final = 2.0
 """After how long a list gives what it has found, though its page is not full."""
 
 
-class ListPage(NamedTuple):
-    """Installations in key order. next: the key that the next page comes after, None: no more."""
-
-    installations: Sequence[Installation]
-    next: UUID | None
+LISTED_AT_ONCE: Final = 501
+"""Installations that a list reads in one statement, for each may have most of 100 KB: half of the
+largest page, and one that tells whether others follow. Reading fewer at a time took longer."""
 
 
 class Survey:
@@ -52,21 +50,31 @@ class Survey:
         return Counts(reachable, suppressed)
 
     async def page(
-        self, app_id: str, *, predicate: Predicate | None, after: UUID | None, limit: int
-    ) -> ListPage:
-        """Installations that match, those greater than `after`.
+        self,
+        app_id: str,
+        take: Callable[[Installation], bool],
+        *,
+        predicate: Predicate | None,
+        after: UUID | None,
+        limit: int,
+    ) -> UUID | None:
+        """Give `take` the installations that match, in key order, those greater than `after`.
 
-        Where few match there may be fewer than `limit`, even none, though others follow.
+        take: says whether there is room for another one. Where few match it may be given fewer
+        than `limit`, even none, though others follow. Gives the key that the next page comes
+        after, None: no more.
         """
         selection = await selection_of(self._apps, self._clock, app_id, predicate, "")
         left = KeySpan() if after is None else KeySpan().after(after)
-        walk = Walk(self._listings, selection, left, page_size=limit + 1)
-        found: list[Installation] = []
+        walk = Walk(self._listings, selection, left, page_size=min(limit + 1, LISTED_AT_ONCE))
+        taken, last, has_room = 0, after, True
         until = self._clock.monotonic() + LISTING_SECONDS
         while (rows := await walk.next()) is not None:
-            found += rows.installations
-            if len(found) > limit:
-                return ListPage(found[:limit], found[limit - 1].installation_id)
+            for installation in rows.installations:
+                if not has_room or taken == limit:
+                    return last
+                has_room = take(installation)
+                taken, last = taken + 1, installation.installation_id
             if not rows.ended and self._clock.monotonic() >= until:
-                return ListPage(found, rows.cursor)
-        return ListPage(found, None)
+                return rows.cursor
+        return None

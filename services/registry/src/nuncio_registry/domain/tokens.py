@@ -4,11 +4,12 @@
     Web Push      p256dh (65)  auth (16)  endpoint
 
 The address is what makes a token unique: of a subscription it is the endpoint alone, so new keys
-for the same endpoint are the same token.
+for the same endpoint are the same token; and it has one form, however it was written.
 """
 
 from typing import Final
 
+from nuncio_registry.domain.endpoint import canonical
 from nuncio_registry.domain.model import Provider, PushToken
 
 P256DH_BYTES: Final = 65
@@ -23,7 +24,7 @@ def plain_token(address: str) -> PushToken:
 
 def subscription_token(*, endpoint: str, p256dh: bytes, auth: bytes) -> PushToken:
     """A Web Push subscription."""
-    return PushToken(p256dh + auth + endpoint.encode())
+    return PushToken(p256dh + auth + canonical(endpoint).encode())
 
 
 def address(provider: Provider, token: PushToken) -> bytes:

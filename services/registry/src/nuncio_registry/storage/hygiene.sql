@@ -30,7 +30,8 @@ SELECT p.platform, p.token_state, p.app_version, p.permitted, p.stale, p.fate,
 
 -- name: due_apps
 -- Apps after $2 that were not counted since $1, or are to be counted again before their turn at
--- $4. Of the changes only one or two days are read, and only of apps that may be counted again.
+-- $4. Of the changes only the days since the one before the last count are read, and only of apps
+-- that may be counted again.
 -- app_id of app alone has the collation "C": compared by that, an index of another table is no use.
 SELECT a.app_id, a.display_name, a.stale_after, a.expire_after, a.retention, a.created_at
   FROM app AS a

@@ -74,7 +74,8 @@ class Installations(Protocol):
         """Record the changes, ledger included; give all consents, None when there is no such row.
 
         A change that equals the latest event of its purpose is not recorded twice, neither in the
-        ledger nor in the feed.
+        ledger nor in the feed. Raises InvalidField, changing nothing, when it would leave too many
+        purposes.
         """
 
     async def consent_events(

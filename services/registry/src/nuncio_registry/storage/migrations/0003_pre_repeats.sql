@@ -15,7 +15,8 @@ CREATE FUNCTION suppression (
 ALTER TABLE installation ADD COLUMN content_hash bytea;
 
 -- A row of a page of registrations: an array of them is one argument. NULL: not told. Lists of words
--- are separated by blanks. consents: a list of what `consent_event` keeps of each.
+-- are separated by blanks. consents: a list of what `consent_event` keeps of each. Never altered, for
+-- running processes know its fields by number: what needs another field makes another type.
 CREATE TYPE registration AS (
   is_new boolean,
   installation_id uuid,

@@ -46,8 +46,8 @@ def _choice(field: Field, *choices: str) -> FieldRule:
     return FieldRule(field, Type.TEXT, choices=choices)
 
 
-# The patterns are those that the registry holds registrations to: a value that breaks them would
-# silently match nobody.
+# The patterns are those of what the registry stores: a value that breaks them would silently match
+# nobody. It leaves the extensions of language tags out.
 FIELDS: Final[Mapping[str, FieldRule]] = {
     "platform": _choice(
         Field.PLATFORM, "ios", "android", "web", "macos", "watchos", "tvos", "visionos"
