@@ -43,3 +43,23 @@ def test_files_that_cannot_be_used_are_told_with_their_variables(
         for name in ("CA", "CERTIFICATE", "KEY")
     ]
     assert of_feedback.startswith(f"{prefix}FEEDBACK__KEY_FILE {tls.ca_file}: it is not the")
+
+
+@pytest.mark.parametrize("form", ["--list", "--json"])
+def test_no_value_is_shown_while_a_file_cannot_be_used(form: str, tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if "NUNCIO_" not in name}
+    missing = tmp_path / "missing.pem"
+    done = subprocess.run(
+        [sys.executable, "-m", "nuncio_dispatcher", "check-config", form],
+        env=inherited
+        | {
+            "NUNCIO_DISPATCHER_TARGETING__CA_FILE": str(missing),
+            "NUNCIO_DISPATCHER_CREDENTIALS": "pasted-by-mistake",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert str(missing) in done.stdout + done.stderr
+    assert "pasted-by-mistake" not in done.stdout + done.stderr

@@ -1,10 +1,8 @@
-"""What commands say of lists that are empty, and in their help of what is tried."""
+"""What commands say of lists that are empty."""
 
 import pytest
-from typer.testing import CliRunner
 
 from nuncio_cli import output
-from nuncio_cli.app import root
 
 
 def test_an_empty_list_says_so_instead_of_showing_headings(
@@ -16,15 +14,3 @@ def test_an_empty_list_says_so_instead_of_showing_headings(
     shown = capsys.readouterr().out
     assert "when" in shown
     assert "no events" not in shown
-
-
-def test_a_preview_does_not_speak_of_new_apps() -> None:
-    told = " ".join(CliRunner().invoke(root, ["hygiene", "preview", "--help"]).stdout.split())
-    assert told.count("Default: as the app has it.") == 3
-    assert "At first" not in told
-
-
-def test_a_limited_watch_says_what_going_on_gives() -> None:
-    told = " ".join(CliRunner().invoke(root, ["installations", "watch", "--help"]).stdout.split())
-    assert "the position told then goes on with the next one" in told
-    assert "leaving none out and repeating none" in told

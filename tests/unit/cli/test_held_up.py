@@ -10,7 +10,7 @@ from nuncio.dispatcher.v1.dispatch_pb2 import DISPATCH_STATE_RUNNING, Books, Dis
 from nuncio.registry.v1 import installation_pb2
 from nuncio_cli import installation_view
 from nuncio_cli.following import Followed
-from nuncio_cli.held_up import HeldUp, held_up_by
+from nuncio_cli.held_up import HeldUp, Lanes, sorted_out
 from nuncio_cli.output import no_report
 
 
@@ -39,14 +39,15 @@ def lane(state: lane_pb2.LaneState.ValueType, reason: str = "", part: str = "") 
 def test_each_state_says_what_to_do(
     state: lane_pb2.LaneState.ValueType, reason: str, said: str
 ) -> None:
-    (found,) = held_up_by([lane(state, reason), lane(lane_pb2.LANE_STATE_READY)])
+    (found,), ready = sorted_out([lane(state, reason), lane(lane_pb2.LANE_STATE_READY)])
+    assert ready == {"apns/shop/production"}
     assert said in found.advice
     assert found.line().startswith("what is for lane apns/shop/production waits: ")
     assert reason in found.line()
 
 
 def test_a_part_of_a_lane_is_named() -> None:
-    (found,) = held_up_by([lane(lane_pb2.LANE_STATE_DOWN, "LANE_DOWN", "apple")])
+    (found,), _ = sorted_out([lane(lane_pb2.LANE_STATE_DOWN, "LANE_DOWN", "apple")])
     assert found.reason == "apple: LANE_DOWN"
 
 
@@ -56,8 +57,10 @@ def test_lanes_are_told_when_they_change_and_not_again(capsys: pytest.CaptureFix
     missing = HeldUp("fcm/shop/production", "misconfigured", "NO_CREDENTIAL", "write it")
     paused = missing._replace(state="paused", reason="refused")
     other = missing._replace(lane="apns/shop/production")
-    for now in ([missing], [missing], [missing, other], [paused, other], [paused, other], [other]):
-        followed.held_up_are(now)
+    for now in ([missing], [missing], [missing, other], [paused, other], [paused, other]):
+        followed.lanes_are(Lanes(now))
+    followed.lanes_are(Lanes([other], {paused.lane}))
+    followed.lanes_are(Lanes([]))  # Nobody knows whether the other one sends.
     told = [line.split("; ")[0] for line in capsys.readouterr().err.splitlines()]
     assert told == [
         "what is for lane fcm/shop/production waits: misconfigured: NO_CREDENTIAL",
@@ -73,7 +76,7 @@ def test_programs_get_a_line_for_each_change(capsys: pytest.CaptureFixture[str])
     followed.dispatch_is(running)  # Known already.
     down = HeldUp("fcm/shop/production", "down", "LANE_DOWN", "wait")
     for now in ([down], [down], []):
-        followed.held_up_are(now)
+        followed.lanes_are(Lanes(now))
     followed.dispatch_is(Dispatch(dispatch_id="d", books=Books(accepted=1)))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["held_up"] for line in lines] == [[down._asdict()], [], []]

@@ -65,6 +65,14 @@ def test_a_file_without_a_known_column_is_refused_with_the_columns_expected(file
     assert "FILE_UNUSABLE" in done.stderr
 
 
+@pytest.mark.parametrize("column", ["device_token", "PushToken"])
+def test_a_column_that_ends_in_what_is_missing_is_asked_about(file: Path, column: str) -> None:
+    file.write_text(f"platform,{column}\nios,{HEX}\n")
+    done = CliRunner().invoke(root, ["tokens", "import", str(file), "--app", "shop", "--dry-run"])
+    assert done.exit_code == 2
+    assert f"is {column} meant to be token?" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("header", "missing"),
     [("platform,user_id", "token or endpoint"), ("token", "platform")],

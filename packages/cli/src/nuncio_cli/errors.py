@@ -63,6 +63,13 @@ class AudienceInvalid(CliError):
     reason = "AUDIENCE_INVALID"
 
 
+class AppUnknown(CliError):
+    """There is no app with this id."""
+
+    kind = Kind.NOT_FOUND
+    reason = "APP_NOT_FOUND"
+
+
 class AlreadyRunning(CliError):
     """A suite is running on this data folder already."""
 
@@ -74,6 +81,13 @@ class SuiteFailed(CliError):
 
     kind = Kind.UNAVAILABLE
     reason = "SUITE_FAILED"
+
+
+class DatabaseGone(CliError):
+    """PostgreSQL has ended, and cannot be started again."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "DATABASE_GONE"
 
 
 class ServiceUnreachable(CliError):

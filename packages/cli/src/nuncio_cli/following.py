@@ -14,7 +14,7 @@ from nuncio.dispatcher.v1.dispatch_pb2 import (
 from nuncio.dispatcher.v1.dispatcher_service_pb2 import WatchDispatchRequest
 from nuncio_cli.demo.funnel import funnel_of
 from nuncio_cli.ending import first_failure
-from nuncio_cli.held_up import HeldUp, held_up
+from nuncio_cli.held_up import HeldUp, Lanes, lanes_of
 from nuncio_cli.names import word
 from nuncio_cli.output import Report, emit, notice, progress, say, table
 from nuncio_cli.stubs import DispatcherStub
@@ -115,9 +115,10 @@ class Followed:
         elif now != before:
             self._emit()
 
-    def held_up_are(self, now: Sequence[HeldUp]) -> None:
-        """These lanes hold it up."""
-        before, self._held_up = self._held_up, now
+    def lanes_are(self, lanes: Lanes) -> None:
+        """So stand the lanes of its app."""
+        before, self._held_up = self._held_up, lanes.held_up
+        now = self._held_up
         if before == now:
             return
         if self._as_json:
@@ -127,7 +128,7 @@ class Followed:
             if each not in before:
                 notice(each.line(), style="yellow")
         for lane in {each.lane: None for each in before}:
-            if lane not in {each.lane for each in now}:
+            if lane in lanes.ready:  # One that is gone from the list may not send all the same.
                 notice(f"lane {lane} sends again", style="green")
 
     def _emit(self) -> None:
@@ -139,9 +140,9 @@ async def _look_at_lanes(dispatcher: DispatcherStub, view: Followed) -> None:
     while True:
         await asyncio.sleep(BETWEEN_LOOKS)
         if view.is_open:
-            found = await held_up(dispatcher, view.last.app_id)
+            found = await lanes_of(dispatcher, view.last.app_id)
             if found is not None:
-                view.held_up_are(found)
+                view.lanes_are(found)
 
 
 def show(dispatch: Dispatch) -> None:

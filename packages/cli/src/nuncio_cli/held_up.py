@@ -1,6 +1,6 @@
 """What holds a dispatch up: lanes of its app that cannot send, why, and what to do about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from nuncio.dispatcher.v1 import lane_pb2
@@ -42,6 +42,13 @@ class HeldUp(NamedTuple):
         return self._asdict()
 
 
+class Lanes(NamedTuple):
+    """How the lanes of an app stand: those that do not send as they should, and those that do."""
+
+    held_up: Sequence[HeldUp]
+    ready: Set[str] = frozenset()
+
+
 async def all_lanes(dispatcher: DispatcherStub, app_id: str) -> list[lane_pb2.Lane]:
     """The lanes of an app; of all apps when that is empty."""
     found: list[lane_pb2.Lane] = []
@@ -54,8 +61,8 @@ async def all_lanes(dispatcher: DispatcherStub, app_id: str) -> list[lane_pb2.La
         request.page_token = page.next_page_token
 
 
-async def held_up(dispatcher: DispatcherStub, app_id: str) -> Sequence[HeldUp] | None:
-    """The app's lanes that hold rows up, None when the dispatcher cannot say now.
+async def lanes_of(dispatcher: DispatcherStub, app_id: str) -> Lanes | None:
+    """The app's lanes, None when the dispatcher cannot say now.
 
     It tells of the replica that answers.
     """
@@ -65,13 +72,20 @@ async def held_up(dispatcher: DispatcherStub, app_id: str) -> Sequence[HeldUp] |
         if error.reason != NO_FILE:
             return None  # Following goes on; its own calls tell when the dispatcher is gone.
         advice = ADD.format(what=f"{app_id}.toml")
-        return [HeldUp(f"*/{app_id}/*", "misconfigured", "NO_CREDENTIAL", advice)]
-    return held_up_by(found)
+        return Lanes([HeldUp(f"*/{app_id}/*", "misconfigured", "NO_CREDENTIAL", advice)])
+    return sorted_out(found)
 
 
-def held_up_by(lanes: Iterable[lane_pb2.Lane]) -> Sequence[HeldUp]:
-    """Those of the lanes that do not send as they should."""
-    return [_held_up(lane) for lane in lanes if lane.state != lane_pb2.LANE_STATE_READY]
+def sorted_out(lanes: Iterable[lane_pb2.Lane]) -> Lanes:
+    """The lanes by whether they send as they should."""
+    held_up: list[HeldUp] = []
+    ready: set[str] = set()
+    for lane in lanes:
+        if lane.state == lane_pb2.LANE_STATE_READY:
+            ready.add(lane_view.name(lane))
+        else:
+            held_up.append(_held_up(lane))
+    return Lanes(held_up, ready)
 
 
 def _held_up(lane: lane_pb2.Lane) -> HeldUp:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Final
 
+from nuncio.common.v1.error_reason_pb2 import ERROR_REASON_APP_NOT_FOUND
 from nuncio.registry.v1.registry_service_pb2 import (
     RegisterTokensRequest,
     RegisterTokensResponse,
     Registration,
 )
+from nuncio_cli.errors import AppUnknown
 from nuncio_cli.stubs import RegistryStub
 
 PAGE: Final = 1_000
@@ -30,8 +32,9 @@ async def register_pages(
 ) -> AsyncGenerator[RegisterTokensResponse, None]:
     """One answer per page, in order. Pages are taken as there is room for them.
 
-    Raises RemoteError when the stream breaks; pages that were answered before are in. What
-    `pages` raises is raised after the answers to the pages before.
+    Raises RemoteError when the stream breaks, and AppUnknown when there is no such app (any more);
+    pages that were answered before are in. What `pages` raises is raised after the answers to the
+    pages before.
     """
     room = asyncio.Semaphore(PAGES_IN_FLIGHT)
     failures: list[Exception] = []
@@ -48,6 +51,9 @@ async def register_pages(
     call = registry.RegisterTokens(requests())
     try:
         async for answer in call:
+            if any(error.reason == ERROR_REASON_APP_NOT_FOUND for error in answer.errors):
+                # Or the pages to come would be refused as well, row by row.
+                raise AppUnknown(detail=app_id, appId=app_id)
             room.release()
             yield answer
     finally:

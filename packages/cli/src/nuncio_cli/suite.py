@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from nuncio_cli import simulated, state
 from nuncio_cli.children import Child, Notice, Program
 from nuncio_cli.connect import Addresses
+from nuncio_cli.database import keep_database
 from nuncio_cli.ending import Ending, ended_by_signals, first_failure
 from nuncio_cli.errors import SuiteFailed
 from nuncio_runtime.client import RemoteError, connect
@@ -91,6 +92,7 @@ class Suite:
         """
         with first_failure():
             async with asyncio.TaskGroup() as keeping:
+                database = keeping.create_task(keep_database(postgres, self._notice))
                 try:
                     await self._start(postgres)
                     for child in self._children.values():
@@ -98,6 +100,7 @@ class Suite:
                     yield
                 finally:
                     ending.begin()
+                    database.cancel()
                     await self._stop()
 
     def kill(self) -> None:

@@ -49,6 +49,8 @@ def check_config(
         problems += more_problems(settings)
     except ConfigError as error:
         used, problems = [], list(error.problems)
+    if problems:
+        used = []
     listed = used or [InForce(each, None, "default") for each in describe(settings_type)]
     if arguments.json:
         _emit(used, problems)

@@ -59,9 +59,22 @@ _OPTIONS: Final = {
 class EmbeddedPostgres:
     """A running server that this process holds on to."""
 
-    def __init__(self, folder: Path, socket_folder: Path) -> None:
+    def __init__(
+        self, folder: Path, socket_folder: Path, options: Mapping[str, str] | None = None
+    ) -> None:
+        """options: those that it is started again with."""
         self.folder = folder
         self._socket_folder = socket_folder
+        self._options = options or {}
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server has ended, though it is held: it crashed, or was killed."""
+        return _Use(self.folder, self._options).is_gone()
+
+    async def start_again(self) -> None:
+        """Start a server that is gone, at the same address. Raises EmbeddedPostgresError."""
+        await _finished(_Use(self.folder, self._options).begin_again)
 
     def admin_dsn(self, database: str = "postgres") -> str:
         """The DSN of the superuser."""
@@ -157,7 +170,7 @@ class _Use:
 
     @property
     def server(self) -> EmbeddedPostgres:
-        return EmbeddedPostgres(self.folder, self.socket_folder)
+        return EmbeddedPostgres(self.folder, self.socket_folder, self._options)
 
     @property
     def socket_folder(self) -> Path:
@@ -175,6 +188,18 @@ class _Use:
         except OSError as error:
             message = f"{error.filename or self.folder}: {error.strerror}"
             raise EmbeddedPostgresError(message) from error
+
+    def begin_again(self) -> None:
+        try:
+            with locked(self.folder / "lock"):
+                self._ensure_running()
+        except OSError as error:
+            message = f"{error.filename or self.folder}: {error.strerror}"
+            raise EmbeddedPostgresError(message) from error
+
+    def is_gone(self) -> bool:
+        with (self.folder / "server").open("ab") as server:
+            return try_lock(server)
 
     def end(self) -> None:
         if self._users is None or self._alive is None:
@@ -257,15 +282,14 @@ class _Use:
             with suppress(ProcessLookupError, FileNotFoundError, ValueError):
                 pid = (self._data / "postmaster.pid").read_text(encoding="utf-8").split("\n")[0]
                 os.kill(int(pid), number)
-            if self._is_gone(within=STOP_SECONDS):
+            if self._ends(within=STOP_SECONDS):
                 return
 
-    def _is_gone(self, *, within: float) -> bool:
+    def _ends(self, *, within: float) -> bool:
         until = time.monotonic() + within
         while time.monotonic() < until:
-            with (self.folder / "server").open("ab") as server:
-                if try_lock(server):
-                    return True
+            if self.is_gone():
+                return True
             time.sleep(POLL_SECONDS)
         return False
 

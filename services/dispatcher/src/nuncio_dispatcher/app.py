@@ -90,7 +90,7 @@ async def run(
         browse = Browse(dispatches, targeting)
         watch = Watch(dispatches, changes, clock)
         direct = Direct(lanes, clock=clock)
-        book = FolderBook(lanes, clock=clock)
+        book = FolderBook(lanes, clock=clock, probe_wait=settings.retry.probe_wait)
         desk = LaneDesk(book)
         await serve(
             settings.server,

@@ -31,6 +31,7 @@ def test_an_origin_is_read(text: str, origin: Origin, authority: str) -> None:
         "https://push.example?query",
         "https://me@push.example",
         "https://push.example:70000",
+        "https://push.example:0",
     ],
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:

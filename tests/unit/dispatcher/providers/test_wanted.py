@@ -53,14 +53,30 @@ def test_a_wanted_lane_without_a_section_is_listed_with_the_section(
 def test_it_is_forgotten_when_nothing_wants_it_any_more(
     lanes: FolderLanes, book: FolderBook, clock: ManualClock
 ) -> None:
+    nearly = WANTED_FOR.total_seconds() - 1
     lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
-    clock.advance(WANTED_FOR - 1)
+    clock.advance(nearly)
     assert len(listed(book)) == 1
     lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
-    clock.advance(WANTED_FOR - 1)
+    clock.advance(nearly)
     assert len(listed(book)) == 1
     clock.advance(2)
     assert listed(book) == []
+    assert book.lanes() == []
+
+
+def test_it_is_shown_for_as_long_as_rows_that_wait_take_to_come_again(
+    lanes: FolderLanes, clock: ManualClock
+) -> None:
+    book = FolderBook(lanes, clock=clock, probe_wait=WANTED_FOR)
+    lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    clock.advance(2 * WANTED_FOR.total_seconds())
+    assert len(listed(book)) == 1
+
+
+def test_an_app_without_a_file_is_among_all_lanes(lanes: FolderLanes, book: FolderBook) -> None:
+    lanes.lane(APP, Provider.FCM, Environment.PRODUCTION)
+    assert [lane.app_id for lane in book.lanes()] == [APP]
 
 
 def test_a_section_that_cannot_be_used_says_what_is_wrong_with_it(

@@ -51,8 +51,8 @@ def watch(
 ) -> None:
     """Follow a dispatch to its end on a live bar; with --json one object per change.
 
-    Says which lanes hold it up, why, and what to do. Exit code 1 when it fails. A dispatcher that
-    restarts is waited for.
+    Says which of the app's lanes do not send, why, and what to do. Exit code 1 when it fails. A
+    dispatcher that restarts is waited for.
 
     Example: `nuncio dispatch watch 5d1c…9e`.
     """

@@ -67,7 +67,7 @@ def _show(answer: RestoreTokensResponse, *, dry_run: bool) -> None:
         ("matched", answer.matched),
         ("  would be restored" if dry_run else "  restored", answer.restored),
         ("  registered again since, or live", answer.registered_again),
-        ("  token lives on another installation", answer.owned_by_another),
+        ("  another installation has or had the token since", answer.owned_by_another),
         ("  installation is gone", answer.gone),
     ]
     output.table(("invalidations", "#"), rows)

@@ -53,7 +53,7 @@ AtMostOnce = Annotated[
 ]
 Test = Annotated[bool, typer.Option("--test", help="Never invalidates tokens.")]
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Follow it to its end, and say which lanes hold it up.")
+    bool, typer.Option("--wait", help="Follow it to its end, and say which lanes do not send.")
 ]
 
 

@@ -25,8 +25,8 @@ from nuncio_cli.stubs import RegistryStub
 DAY_COLUMNS = ("active", "registered", "rotated", "invalidated", "expired", "restored", "erased")
 MOST_VERSIONS = 10
 
-NOT_COUNTED: Final = "not counted yet; the first count comes within a minute"
-WAS_EMPTY: Final = "the app was empty then; what came since is counted within a minute"
+NOT_COUNTED: Final = "not counted yet; the first count comes soon, mostly within a minute"
+WAS_EMPTY: Final = "the app was empty then; what came since is counted soon"
 UNKNOWN: Final = "-"
 _UNITS: Final = (86_400, 3_600, 60)
 
@@ -41,9 +41,9 @@ def stats(
 ) -> None:
     """Show how many installations an app has, who may be reached, and what happened day by day.
 
-    Stock is as of the last count, and counted anew within a minute or so when a tenth of it
-    changed; days are up to date within seconds. "-": nothing was counted on that day, or nothing
-    was live then. See docs/statistics.md.
+    Stock is as of the last count, and counted anew soon when a tenth of it changed; days are up to
+    date within seconds. "-": nothing was counted on that day, or nothing was live then. See
+    docs/statistics.md.
 
     Example: `nuncio stats --app shop --days 30`.
     """

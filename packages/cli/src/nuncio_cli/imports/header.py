@@ -20,6 +20,11 @@ def alike(column: str) -> str:
     return found[0] if found else ""
 
 
+def _ending_in(column: str, fields: Sequence[str]) -> str:
+    """The field of these that ends the column's name, as in "device_token"; empty: none does."""
+    return next((field for field in fields if column.lower().endswith(field)), "")
+
+
 def check_header(columns: Sequence[str], mapping: FieldMapping) -> None:
     """Raise FileUnusable, with the columns that are expected, when no row could go in."""
     fed = {*mapping.constants}.union(*map(mapping.fields_of, columns))
@@ -27,7 +32,12 @@ def check_header(columns: Sequence[str], mapping: FieldMapping) -> None:
     if not missing:
         return
     ignored = sorted(mapping.ignored(filter(None, columns)))
-    hints = [f"is {column} meant to be {field}?" for column in ignored if (field := alike(column))]
+    lacked = [field for fields in NEEDED if fed.isdisjoint(fields) for field in fields]
+    hints = [
+        f"is {column} meant to be {field}?"
+        for column in ignored
+        if (field := _ending_in(column, lacked) or alike(column))
+    ]
     said = [
         f"the header has no column {', and none '.join(missing)}",
         f"it has {', '.join(filter(None, columns)) or 'no names'}",

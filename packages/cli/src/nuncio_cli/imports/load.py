@@ -90,9 +90,9 @@ async def register(
 ) -> None:
     """Send the pages to the registry, and count the answers.
 
-    Raises RemoteError when the stream breaks; rows that were answered before are in, and it is
-    safe to import the whole file again. Raises FileUnusable as read_pages, after the answers to
-    what was read before.
+    Raises RemoteError when the stream breaks, and AppUnknown; rows that were answered before are
+    in, and it is safe to import the whole file again. Raises FileUnusable as read_pages, after
+    the answers to what was read before.
     """
     waiting: deque[Page] = deque()
 

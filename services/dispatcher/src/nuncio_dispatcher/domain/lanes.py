@@ -31,7 +31,7 @@ class LaneDesk:
     ) -> tuple[Sequence[LaneStatus], bool]:
         """At most `size` lanes, of an app or (empty) of all, and whether more follow.
 
-        Raises CredentialNotFound for an app without a credential file.
+        Raises CredentialNotFound for an app without a credential file that no rows are for.
         """
         found = self._book.lanes(app_id)
         if app_id and not found:

@@ -35,6 +35,8 @@ class Origin(NamedTuple):
             raise ValueError("must be https://host or https://host:port")
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("must have no path: https://host or https://host:port")
+        if parts.port == 0:
+            raise ValueError("must have a port from 1 on, or none")
         return cls(parts.hostname, parts.port or 443)
 
     @property

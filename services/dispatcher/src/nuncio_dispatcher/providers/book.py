@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from nuncio_dispatcher.domain.lane_names import lane_name
@@ -36,23 +37,29 @@ TRANSPORTS: Final[Mapping[str, LaneTransport]] = {
     "reference": LaneTransport.REFERENCE,
 }
 
-WANTED_FOR: Final = 300.0
-"""Seconds for which a lane that has no section is shown after rows for it came; those that wait
-come again every 30 seconds."""
+WANTED_FOR: Final = timedelta(minutes=5)
+"""For so long a lane that has no section is shown after rows for it came, at least."""
+
+MISSED: Final = 3
+"""And for so many of the times after which rows that wait for it come again."""
 
 
 class FolderBook:
     """A LaneBook of the lanes that come from a credentials folder."""
 
-    def __init__(self, lanes: FolderLanes, *, clock: Clock) -> None:
+    def __init__(
+        self, lanes: FolderLanes, *, clock: Clock, probe_wait: timedelta = timedelta()
+    ) -> None:
+        """probe_wait: between tries of rows whose lane has no section."""
         self._lanes = lanes
         self._clock = clock
+        self._wanted_for = max(WANTED_FOR, MISSED * probe_wait).total_seconds()
 
     def lanes(self, app_id: str = "") -> Sequence[LaneStatus]:
         """See LaneBook.lanes."""
         found = [
             status
-            for each in ([app_id] if app_id else self._lanes.app_ids())
+            for each in ([app_id] if app_id else self._app_ids())
             for status in self._statuses(each)
         ]
         return sorted(found, key=lambda lane: lane.key)
@@ -90,6 +97,11 @@ class FolderBook:
     def _preflight(self, slot: Slot) -> Preflight:
         return Preflight(slot, prove=self._lanes.prove, clock=self._clock)
 
+    def _app_ids(self) -> set[str]:
+        """The apps that have a file, and those that rows are for without one."""
+        since = self._clock.monotonic() - self._wanted_for
+        return {*self._lanes.app_ids(), *self._lanes.wanted_since(since)}
+
     def _statuses(self, app_id: str) -> Iterator[LaneStatus]:
         app = self._lanes.app(app_id)
         settings = {slot: made_from for slot, (made_from, _) in app.made_from.items()}
@@ -107,7 +119,7 @@ class FolderBook:
 
     def _missing(self, app_id: str, app: AppLanes) -> Mapping[Slot, str]:
         """The slots that rows were for of late, and that have no section."""
-        since = self._clock.monotonic() - WANTED_FOR
+        since = self._clock.monotonic() - self._wanted_for
         return {
             slot: f"{Own.NO_CREDENTIAL}: {app_id}.toml has no section {SECTIONS[slot][0]}"
             for slot, asked_at in app.wanted.items()

@@ -103,6 +103,14 @@ class FolderLanes:
         """The apps that have a file now, in order."""
         return sorted(path.stem for path in self._folder.glob("*.toml"))
 
+    def wanted_since(self, time: float) -> Sequence[str]:
+        """The apps with a slot without a section that rows came for since then (monotonic)."""
+        return [
+            app_id
+            for app_id, app in self._apps.items()
+            if any(asked_at > time for asked_at in app.wanted.values())
+        ]
+
     def present(self) -> Mapping[tuple[str, Slot], ProviderLane]:
         """The lanes that there are now, by app and slot."""
         return {
