@@ -63,3 +63,17 @@ def test_no_value_is_shown_while_a_file_cannot_be_used(form: str, tmp_path: Path
     assert done.returncode == 2
     assert str(missing) in done.stdout + done.stderr
     assert "pasted-by-mistake" not in done.stdout + done.stderr
+
+
+def test_whoever_stops_reading_the_settings_is_told_nothing() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "nuncio_dispatcher", "check-config", "--list"],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from nuncio.common.v1.provider_pb2 import Platform
 from nuncio.registry.v1.registry_service_pb2 import GetRegistryStatsResponse
 from nuncio.registry.v1.statistics_pb2 import RegistryDay, RegistryStock
 from nuncio_cli.commands import stats
@@ -39,19 +40,19 @@ def test_an_age_is_a_whole_number_of_one_unit(seconds: float, words: str) -> Non
 
 def test_what_was_never_counted_is_not_shown_as_zeros(capsys: pytest.CaptureFixture[str]) -> None:
     never = GetRegistryStatsResponse(days=[RegistryDay(day=TODAY, registered=7)])
-    stats._show(never)
+    stats.show(never)
     shown = capsys.readouterr().out
     assert shown.splitlines()[0] == stats.NOT_COUNTED
     assert shown.splitlines()[-1].split()[:3] == [TODAY, "-", "7"]
     assert "installations" not in shown
-    assert stats._document(never)["stock"] is None
-    assert json.dumps(stats._document(answer_of())["stock"])
+    assert stats.as_document(never)["stock"] is None
+    assert json.dumps(stats.as_document(answer_of())["stock"])
 
 
 def test_live_installations_are_known_of_the_day_of_the_last_count(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stats._show(answer_of(RegistryDay(day="2026-03-30"), RegistryDay(day=TODAY)))
+    stats.show(answer_of(RegistryDay(day="2026-03-30"), RegistryDay(day=TODAY)))
     shown = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     assert ["2026-03-30", "-"] in shown
     assert [TODAY, "0"] in shown
@@ -60,14 +61,25 @@ def test_live_installations_are_known_of_the_day_of_the_last_count(
 def test_an_app_that_was_empty_gets_words_and_no_table_of_zeros(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stats._show(answer_of(RegistryDay(day=TODAY)))
+    stats.show(answer_of(RegistryDay(day=TODAY)))
     assert stats.WAS_EMPTY in capsys.readouterr().out.splitlines()
-    stats._show(answer_of(RegistryDay(day=TODAY, registered=200)))
+    stats.show(answer_of(RegistryDay(day=TODAY, registered=200)))
     shown = capsys.readouterr().out
     assert shown.splitlines()[1] == "200 more have registered since, and are counted soon"
     assert "installations" not in shown
-    stats._show(answer_of(RegistryDay(day=TODAY), installations=3))
+    stats.show(answer_of(RegistryDay(day=TODAY), installations=3))
     assert "installations" in capsys.readouterr().out
+
+
+def test_lines_that_are_left_out_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = answer_of(RegistryDay(day=TODAY), installations=12)
+    for number in range(12):
+        answer.stock.opt_ins.add(platform=Platform.PLATFORM_IOS, app_version=f"1.{number}")
+    stats.show(answer)
+    shown = capsys.readouterr().out
+    assert "1.9" in shown
+    assert "1.10" not in shown
+    assert "and 2 more lines, which --json has" in shown.splitlines()
 
 
 @pytest.mark.parametrize(

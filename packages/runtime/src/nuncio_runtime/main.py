@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -62,13 +62,18 @@ def run_service(
     """
     arguments = _parser(name, commands).parse_args(argv)
     if arguments.command == "check-config":
-        return check_config(
-            arguments,
-            name=name,
-            settings_type=settings_type,
-            environ=os.environ,
-            more_problems=more_problems,
-        )
+        with suppress(BrokenPipeError):  # As with `| head`: who reads it has seen enough.
+            code = check_config(
+                arguments,
+                name=name,
+                settings_type=settings_type,
+                environ=os.environ,
+                more_problems=more_problems,
+            )
+            sys.stdout.flush()
+            return code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     try:
         settings = load(settings_type, os.environ)
         configure_logging(settings.log, name, worker=arguments.worker)

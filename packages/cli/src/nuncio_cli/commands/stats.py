@@ -23,7 +23,7 @@ from nuncio_cli.stubs import RegistryStub
 
 # Of a day's numbers, those that say where the tokens went; --json has all.
 DAY_COLUMNS = ("active", "registered", "rotated", "invalidated", "expired", "restored", "erased")
-MOST_VERSIONS = 10
+MOST_LINES = 10
 
 NOT_COUNTED: Final = "not counted yet; the first count comes soon, mostly within a minute"
 WAS_EMPTY: Final = "the app was empty then; what came since is counted soon"
@@ -52,20 +52,21 @@ def stats(
     async def work(stub: RegistryStub) -> None:
         answer = await patiently(lambda: stub.GetRegistryStats(request))
         if as_json:
-            output.emit(_document(answer))
+            output.emit(as_document(answer))
         else:
-            _show(answer)
+            show(answer)
 
     ask_registry(work, where=where, as_json=as_json)
 
 
-def _document(answer: GetRegistryStatsResponse) -> dict[str, Any]:
+def as_document(answer: GetRegistryStatsResponse) -> dict[str, Any]:
     """The answer; without a stock where none was counted, for its zeros say nothing."""
     whole = document(answer)
     return whole if answer.stock.HasField("count_time") else {**whole, "stock": None}
 
 
-def _show(answer: GetRegistryStatsResponse) -> None:
+def show(answer: GetRegistryStatsResponse) -> None:
+    """For people."""
     counted_on = ""
     if answer.stock.HasField("count_time"):
         counted_at = answer.stock.count_time.ToDatetime(UTC)
@@ -115,16 +116,18 @@ def _show_stock(stock: RegistryStock) -> None:
             each.permitted,
             share(each.rate),
         )
-        for each in stock.opt_ins[:MOST_VERSIONS]
+        for each in stock.opt_ins[:MOST_LINES]
     ]
     if opt_ins:
         output.table(("platform", "app version", "live#", "permitted#", "opt-in#"), opt_ins)
+    _tell_of_more(len(stock.opt_ins))
     prompts = [
         (each.purpose, each.prompt_strategy, each.granted, each.denied, share(each.rate))
-        for each in stock.prompts[:MOST_VERSIONS]
+        for each in stock.prompts[:MOST_LINES]
     ]
     if prompts:
         output.table(("purpose", "asked by", "granted#", "denied#", "agreed#"), prompts)
+    _tell_of_more(len(stock.prompts))
     users = [
         (
             f"{each.installations} or more" if each.installations >= 5 else each.installations,
@@ -134,6 +137,11 @@ def _show_stock(stock: RegistryStock) -> None:
     ]
     if users:
         output.table(("live installations", "users#"), users)
+
+
+def _tell_of_more(lines: int) -> None:
+    if lines > MOST_LINES:
+        output.say(f"and {lines - MOST_LINES} more lines, which --json has")
 
 
 def share(rate: float) -> str:

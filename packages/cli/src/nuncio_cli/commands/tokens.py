@@ -78,7 +78,8 @@ def import_tokens(
     Good rows go in; the others go into the rejects file with their line, field and rule. Rows
     without an installation id get one made from app and token, and are as old as the file, so
     that importing it again makes no second installation, and undoes nothing that was registered
-    since. Memory stays flat whatever the size of the file.
+    since; but a token that was called dead since is live again, until it is called so once more
+    (docs/import.md). Memory stays flat whatever the size of the file.
 
     Exit codes: 0 all rows went in, 1 some were rejected, 2 the file cannot be used.
 

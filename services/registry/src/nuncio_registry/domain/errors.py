@@ -18,7 +18,7 @@ class AppNotFound(RegistryError):
     reason = "APP_NOT_FOUND"
 
     def __init__(self, app_id: str) -> None:
-        super().__init__(appId=app_id)
+        super().__init__(detail=app_id, appId=app_id)
 
 
 class AppExists(RegistryError):
