@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import APP
 from tests.e2e.running import RunningSuite, is_alive, wait_until
 from tests.e2e.running import running_suite as up
 
@@ -33,17 +32,19 @@ def kill_database(suite: RunningSuite) -> None:
     wait_until(lambda: postmaster(suite) not in (0, killed), what="another one runs")
 
 
-def test_a_database_that_was_killed_is_started_again_with_its_data(suite: RunningSuite) -> None:
-    assert created(suite, "before-the-kill")
-    for _ in range(2):
-        kill_database(suite)
-        wait_until(lambda: created(suite, "before-the-kill"), what="the registry answers")
+def counted(suite: RunningSuite) -> bool:
+    return suite.nuncio("audience", "count", "all()", "--app", "before-the-kill").returncode == 0
+
+
+def test_a_database_that_was_killed_is_started_again_with_its_data(folder: Path) -> None:
+    with up(folder / "database-killed") as suite:
+        assert created(suite, "before-the-kill")
+        for _ in range(2):
+            kill_database(suite)
+            # Made again, it is there already, and that is a success.
+            wait_until(lambda: created(suite, "before-the-kill"), what="the registry answers")
+        wait_until(lambda: counted(suite), what="targeting answers")
     assert suite.errors().count("PostgreSQL ended; starting again") == 2
-    suite.json("apps", "delete", "before-the-kill")
-    wait_until(
-        lambda: suite.nuncio("audience", "count", "all()", "--app", APP).returncode == 0,
-        what="targeting answers",
-    )
 
 
 def test_a_suite_whose_database_cannot_be_started_again_says_so_and_ends(folder: Path) -> None:
