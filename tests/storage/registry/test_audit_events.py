@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from nuncio_registry.domain.audit import BEGINNING, END
 from nuncio_registry.domain.ports.audit import AuditEvent, AuditFilter
 from nuncio_registry.storage.audit import PostgresAudit
 from nuncio_registry.storage.connection import Pool
+from nuncio_runtime.cursors import BEGINNING, END
 from tests.unit.registry.builders import APP, NOW
 
 

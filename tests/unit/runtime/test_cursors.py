@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nuncio_runtime.cursors import microseconds_of, number_of, parts_of, text_of, time_of
+from nuncio_runtime.cursors import microseconds_of, parts_of, sequence_number_of, text_of, time_of
 from nuncio_runtime.paging import PageTokenMismatch, encode_page_token
 
 FORM = struct.Struct(">qH")
@@ -53,6 +53,6 @@ def test_an_impossible_time_is_refused(microseconds: int) -> None:
 
 
 def test_sequences_give_no_negative_numbers() -> None:
-    assert number_of(0) == 0
+    assert sequence_number_of(0) == 0
     with pytest.raises(PageTokenMismatch):
-        number_of(-1)
+        sequence_number_of(-1)

@@ -11,6 +11,7 @@ from typing import Final
 
 from nuncio_cli.ending import first_failure
 from nuncio_cli.errors import SuiteFailed
+from nuncio_cli.quiet import is_silence
 
 READY_SECONDS: Final = 60.0
 FIRST_WAIT: Final = 0.5
@@ -19,8 +20,6 @@ LONGEST_WAIT: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 # As much of a log as is read for its last line.
 LAST_BYTES: Final = 4_096
-# The command line's own (see __main__). In the logs of services gRPC may speak.
-SILENCE: Final = ("GRPC_VERBOSITY", "NONE")
 
 Notice = Callable[[str], None]
 
@@ -41,7 +40,7 @@ class Program:
         with self.log_file.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "nuncio_cli.tethered", *self.arguments),
-                env={name: v for name, v in self.environment.items() if (name, v) != SILENCE},
+                env={k: v for k, v in self.environment.items() if not is_silence(k, v)},
                 stdin=asyncio.subprocess.PIPE,  # Held open until it ends, or this process does.
                 stdout=log,
                 stderr=log,

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from nuncio_runtime.paging import PageTokenMismatch, decode_page_token
 
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_END: Final = datetime(9999, 1, 1, tzinfo=UTC)
+# Of all times that lists are ordered by.
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-_LONGEST: Final = (_END - _BEGINNING) // _MICROSECOND
+_LONGEST: Final = (END - BEGINNING) // _MICROSECOND
 
 
 def parts_of(token: str, form: Struct, *, filter_digest: bytes) -> tuple[Any, ...] | None:
@@ -36,7 +37,7 @@ def text_of(cursor: bytes, *, most: int) -> str:
     return text
 
 
-def number_of(number: int) -> int:
+def sequence_number_of(number: int) -> int:
     """A number that a sequence of the database may have given. Raises PageTokenMismatch."""
     if number < 0:
         raise PageTokenMismatch
@@ -47,9 +48,9 @@ def time_of(microseconds: int) -> datetime:
     """A time from 1970 to 9998. Raises PageTokenMismatch for any other."""
     if not 0 <= microseconds <= _LONGEST:
         raise PageTokenMismatch
-    return _BEGINNING + microseconds * _MICROSECOND
+    return BEGINNING + microseconds * _MICROSECOND
 
 
 def microseconds_of(time: datetime) -> int:
     """Since 1970."""
-    return (time - _BEGINNING) // _MICROSECOND
+    return (time - BEGINNING) // _MICROSECOND

@@ -179,20 +179,21 @@ class _Use:
         return Path(note.read_text(encoding="utf-8")) if note.exists() else self._data
 
     def begin(self) -> None:
-        try:
+        with self._file_faults():
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / "lock"):
                 self._users = share(self.folder / "users")
                 self._alive = share(self.folder / "alive")
                 self._ensure_running()
-        except OSError as error:
-            message = f"{error.filename or self.folder}: {error.strerror}"
-            raise EmbeddedPostgresError(message) from error
 
     def begin_again(self) -> None:
+        with self._file_faults(), locked(self.folder / "lock"):
+            self._ensure_running()
+
+    @contextmanager
+    def _file_faults(self) -> Iterator[None]:
         try:
-            with locked(self.folder / "lock"):
-                self._ensure_running()
+            yield
         except OSError as error:
             message = f"{error.filename or self.folder}: {error.strerror}"
             raise EmbeddedPostgresError(message) from error

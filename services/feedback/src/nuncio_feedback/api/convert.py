@@ -22,7 +22,7 @@ from nuncio_feedback.domain.model import (
     Report,
     Scope,
 )
-from nuncio_runtime.cursors import microseconds_of, number_of, parts_of, time_of
+from nuncio_runtime.cursors import microseconds_of, parts_of, sequence_number_of, time_of
 from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.paging import encode_page_token
 
@@ -98,7 +98,7 @@ def position(page_token: str, *, scope: Scope) -> Position | None:
     if parts is None:
         return None
     microseconds, number = parts
-    return Position(time_of(microseconds), number_of(number))
+    return Position(time_of(microseconds), sequence_number_of(number))
 
 
 def page_token(position: Position | None, *, scope: Scope) -> str:

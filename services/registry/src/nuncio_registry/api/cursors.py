@@ -9,8 +9,13 @@ from uuid import UUID
 
 from nuncio_registry.domain.ports.audit import AuditMark
 from nuncio_registry.domain.ports.privacy import ErasureMark
-from nuncio_runtime.cursors import microseconds_of, parts_of, text_of, time_of
-from nuncio_runtime.cursors import number_of as counted
+from nuncio_runtime.cursors import (
+    microseconds_of,
+    parts_of,
+    sequence_number_of,
+    text_of,
+    time_of,
+)
 from nuncio_runtime.paging import decode_page_token, encode_page_token
 
 _APP_ID_CHARACTERS: Final = 128  # As in the contract.
@@ -45,7 +50,7 @@ def key_token(key: UUID, digest: bytes) -> str:
 def number_of(token: str, digest: bytes) -> int | None:
     """The number before which the page starts, None for the first page."""
     parts = parts_of(token, _NUMBER, filter_digest=digest)
-    return None if parts is None else counted(parts[0])
+    return None if parts is None else sequence_number_of(parts[0])
 
 
 def number_token(number: int, digest: bytes) -> str:
@@ -74,7 +79,7 @@ def audit_mark_of(token: str, digest: bytes) -> AuditMark | None:
     if parts is None:
         return None
     microseconds, event_id = parts
-    return AuditMark(time_of(microseconds), counted(event_id))
+    return AuditMark(time_of(microseconds), sequence_number_of(event_id))
 
 
 def audit_token(mark: AuditMark, digest: bytes) -> str:

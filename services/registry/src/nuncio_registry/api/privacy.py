@@ -13,9 +13,9 @@ from nuncio_registry.api.cursors import (
     erasure_token,
 )
 from nuncio_registry.api.values import time_of, timestamp_of
-from nuncio_registry.domain.audit import BEGINNING, END
 from nuncio_registry.domain.ports.audit import AuditEvent, AuditFilter
 from nuncio_registry.domain.ports.privacy import Erasure, ErasureMark
+from nuncio_runtime.cursors import BEGINNING, END
 from nuncio_runtime.errors import FieldViolation, InvalidField
 from nuncio_runtime.paging import digest_of, page_size
 

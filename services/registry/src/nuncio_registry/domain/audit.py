@@ -5,7 +5,6 @@ What cannot be recorded does not happen.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -18,9 +17,6 @@ from nuncio_registry.domain.ports.audit import (
     AuditTrail,
 )
 from nuncio_runtime.clock import Clock
-
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-END: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 KEY_ROTATION: Final = "rotate-keys"
 """The command, as an event names it."""

@@ -91,14 +91,7 @@ def update_columns(change: FactsChange) -> list[Any]:
     """The arguments of `update_installation`, from $3 on."""
     facts = change.facts
     return [
-        facts.permission,
-        facts.language,
-        facts.country,
-        facts.time_zone,
-        facts.app_version,
-        facts.os_version,
-        facts.device_model,
-        facts.sdk_version,
+        *_single_facts(facts),
         facts.topics,
         facts.tags,
         attributes_to_json(facts),
@@ -171,14 +164,7 @@ def registration_row(row: Registration, new: NewRow, token_hash: bytes) -> tuple
         row.vapid_key_id,
         row.observed_at,
         row.user_id,
-        facts.permission,
-        facts.language,
-        facts.country,
-        facts.time_zone,
-        facts.app_version,
-        facts.os_version,
-        facts.device_model,
-        facts.sdk_version,
+        *_single_facts(facts),
         None if facts.topics is None else _WORDS.join(facts.topics),
         None if facts.tags is None else _WORDS.join(facts.tags),
         attributes_to_json(facts),
@@ -187,6 +173,20 @@ def registration_row(row: Registration, new: NewRow, token_hash: bytes) -> tuple
         purposes(row.consents, ConsentState.DENIED),
         row.content_hash,
         [tuple(change) for change in row.consents] if row.consents else None,
+    )
+
+
+def _single_facts(facts: Facts) -> tuple[Any, ...]:
+    """Those with one value each, in the order in which all statements take them."""
+    return (
+        facts.permission,
+        facts.language,
+        facts.country,
+        facts.time_zone,
+        facts.app_version,
+        facts.os_version,
+        facts.device_model,
+        facts.sdk_version,
     )
 
 
