@@ -1,5 +1,6 @@
 """The quick look at messages never says yes where the validator would have found something."""
 
+import math
 import random
 from collections.abc import Iterator
 from importlib import import_module
@@ -282,6 +283,7 @@ def test_nanoseconds_of_more_than_a_second_count(message: Duration, *, valid: bo
 TEXT: Final = FieldDescriptorProto.TYPE_STRING
 BYTES: Final = FieldDescriptorProto.TYPE_BYTES
 INT: Final = FieldDescriptorProto.TYPE_INT32
+DOUBLE: Final = FieldDescriptorProto.TYPE_DOUBLE
 ONE: Final = FieldDescriptorProto.LABEL_OPTIONAL
 MANY: Final = FieldDescriptorProto.LABEL_REPEATED
 _numbers = count()
@@ -293,8 +295,9 @@ def made_with(
     label: FieldDescriptorProto.Label.ValueType = ONE,
     *,
     choice: bool = False,
+    named: str = "a",
 ) -> Descriptor:
-    """A new type whose field `a` has the rule; of a oneof with `b`, for a choice."""
+    """A new type whose field has the rule; of a oneof with `b`, for a choice."""
     name = f"surely{next(_numbers)}"
     file = FileDescriptorProto(
         name=f"{name}.proto",
@@ -303,7 +306,7 @@ def made_with(
         dependency=[rules.DESCRIPTOR.name],
     )
     message = file.message_type.add(name="Made")
-    field = message.field.add(name="a", number=1, type=kind, label=label)
+    field = message.field.add(name=named, number=1, type=kind, label=label)
     field.options.Extensions[rules.field].CopyFrom(rule)
     if choice:
         message.oneof_decl.add(name="kind")
@@ -331,6 +334,9 @@ def made_with(
         made_with(rules.FieldRules(int32=rules.Int32Rules(gt=0)), INT),
         made_with(rules.FieldRules(int32=rules.Int32Rules(not_in=[0])), INT),
         made_with(rules.FieldRules(int32=rules.Int32Rules(gte=3, lte=1)), INT),
+        made_with(rules.FieldRules(string=rules.StringRules(min_len=3)), named="from"),
+        made_with(rules.FieldRules(double=rules.DoubleRules(gte=math.inf)), DOUBLE),
+        made_with(rules.FieldRules(double=rules.DoubleRules(lte=-math.inf)), DOUBLE),
     ],
 )
 def test_rules_that_no_contract_has_are_left(descriptor: Descriptor) -> None:
@@ -339,3 +345,24 @@ def test_rules_that_no_contract_has_are_left(descriptor: Descriptor) -> None:
     broken = [message for message in edges if not is_right(message)]
     assert broken
     assert not any(map(surely_valid, broken))
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 30, 31, 32, 33, 62, 64, 66, 398, 400, 401, 402])
+def test_apns_tokens_are_hexadecimal_digits_in_pairs(length: int) -> None:
+    """The look at them has words of its own for the contract's pattern."""
+    for text in ("0" * length, "aF" * (length // 2) + "g" * (length % 2), "0" * length + "\n"):
+        token = Token(apns=text)
+        assert surely_valid(token) == is_right(token)
+
+
+def test_the_rule_holds_for_more_different_texts_than_are_kept_in_mind() -> None:
+    for number in range(10_050):
+        assert surely_valid(installation_pb2.TopicSet(topics=[f"sport/{number}"]))
+    assert not surely_valid(installation_pb2.TopicSet(topics=["sport/1", "sport 1"]))
+
+
+def test_what_is_right_for_one_field_is_not_taken_for_right_in_another() -> None:
+    country = installation_pb2.InstallationFacts(country="CH", app_version="1.0")
+    assert surely_valid(country)
+    assert not surely_valid(installation_pb2.InstallationFacts(country="1.0"))
+    assert not surely_valid(installation_pb2.InstallationFacts(app_version="CH"))

@@ -29,8 +29,10 @@ def violations(message: Message) -> list[FieldViolation]:
 
     For servicers that answer row by row; for all others the call is refused before they see it.
     """
-    if surely_valid(message):
-        return []
+    return [] if surely_valid(message) else _broken(message)
+
+
+def _broken(message: Message) -> list[FieldViolation]:
     broken = [_readable(violation) for violation in _VALIDATOR.collect_violations(message)]
     broken += (FieldViolation(path, _NUL_RULE) for path in paths_with_nul(message))
     return broken
@@ -38,7 +40,9 @@ def violations(message: Message) -> list[FieldViolation]:
 
 def check(message: Message) -> None:
     """Raise InvalidField when the message breaks a rule."""
-    broken = violations(message)
+    if surely_valid(message):
+        return
+    broken = _broken(message)
     if broken:
         raise InvalidField(*broken)
 
