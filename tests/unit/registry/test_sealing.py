@@ -1,12 +1,16 @@
 """Tokens at rest."""
 
+import hmac
+from hashlib import blake2b
+
 import pytest
 
 from nuncio_registry.domain.model import Provider
-from nuncio_registry.domain.sealing import UnreadableToken, bound_to
+from nuncio_registry.domain.sealing import KEY_BYTES, UnreadableToken, bound_to
 from nuncio_registry.domain.tokens import plain_token, subscription_token
 from tests.unit.registry.builders import key, key_ring
 
+LOOKUP_KEY = b"l" * KEY_BYTES
 TOKEN = plain_token("ab" * 32)
 ROW = bound_to("app", key(1))
 
@@ -40,6 +44,32 @@ def test_a_sealed_token_that_was_cut_short_does_not_open(length: int) -> None:
 
 def test_sealing_twice_gives_different_bytes() -> None:
     assert key_ring().seal(TOKEN, ROW) != key_ring().seal(TOKEN, ROW)
+
+
+@pytest.mark.parametrize("provider", [Provider.APNS, Provider.FCM])
+def test_the_hash_is_the_one_that_is_stored(provider: Provider) -> None:
+    """HMAC-SHA-256 of the provider's number and the address, however often it is asked for."""
+    stored = hmac.digest(LOOKUP_KEY, bytes((provider,)) + b"ab" * 32, "sha256")
+    ring = key_ring()
+    assert [ring.hash(provider, TOKEN) for _ in range(2)] == [stored, stored]
+
+
+def test_the_hash_of_a_subject_is_the_one_that_is_stored() -> None:
+    stored = hmac.digest(LOOKUP_KEY, b"subject\0user\0app\0somebody", "sha256")[:16]
+    assert key_ring().subject_hash("user", "app", "somebody") == stored
+
+
+def test_the_hash_of_contents_is_the_one_that_is_stored() -> None:
+    """Keyed BLAKE2b, salted with the rules: one set of rules does not get into another's way."""
+    ring = key_ring()
+    for content, rules in (
+        (b"a", b"1" * 16),
+        (b"b", b"2" * 16),
+        (b"b", b"1" * 16),
+        (b"", b"2" * 16),
+    ):
+        stored = blake2b(content, key=LOOKUP_KEY, salt=rules, digest_size=16).digest()
+        assert ring.content_hash(content, rules=rules) == stored
 
 
 def test_the_hash_tells_providers_apart() -> None:

@@ -1,6 +1,7 @@
 """Messages to values of the domain, and back. Messages have kept their annotations by then."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -49,30 +50,40 @@ _PERMISSIONS: Final = {0: None, **{permission.value: permission for permission i
 _STATES: Final = {state.value: state for state in ConsentState}
 
 
-def facts_of(facts: installation_pb2.InstallationFacts) -> Facts:
-    """Fields that are not set are None. Raises InvalidField for an impossible time."""
+def last_seen_of(facts: installation_pb2.InstallationFacts) -> datetime | None:
+    """None when it is not set. Raises InvalidField for an impossible time."""
+    return time_of(facts.last_seen, "facts.last_seen") if facts.HasField("last_seen") else None
+
+
+def facts_of(facts: installation_pb2.InstallationFacts, last_seen: datetime | None) -> Facts:
+    """Fields that are not set are None; last_seen: of `last_seen_of`.
+
+    Raises InvalidField for an impossible time.
+    """
     has = facts.HasField
+    # Each registration pays for this: arguments by name cost twice as much, and so does it to go
+    # through a repeated field of protobuf itself instead of a slice of it, which is a list.
     return Facts(
-        permission=_PERMISSIONS[facts.permission],
-        language=canonical_language(facts.language) if facts.language else None,
-        country=facts.country or None,
-        time_zone=facts.time_zone or None,
-        app_version=facts.app_version or None,
-        os_version=facts.os_version or None,
+        _PERMISSIONS[facts.permission],
+        canonical_language(language) if (language := facts.language) else None,
+        facts.country or None,
+        facts.time_zone or None,
+        facts.app_version or None,
+        facts.os_version or None,
         # These two may be set to nothing.
-        device_model=facts.device_model or ("" if has("device_model") else None),
-        sdk_version=facts.sdk_version or ("" if has("sdk_version") else None),
-        topics=tuple(sorted(facts.topics.topics)) if has("topics") else None,
-        attributes=attributes_of(facts.attributes, "facts.attributes") or None,
-        last_seen=time_of(facts.last_seen, "facts.last_seen") if has("last_seen") else None,
-        tags=tuple(sorted(facts.tags.tags)) if has("tags") else None,
+        facts.device_model or ("" if has("device_model") else None),
+        facts.sdk_version or ("" if has("sdk_version") else None),
+        tuple(sorted(facts.topics.topics[:])) if has("topics") else None,
+        attributes_of(attributes, "facts.attributes") if (attributes := facts.attributes) else None,
+        last_seen,
+        tuple(sorted(facts.tags.tags[:])) if has("tags") else None,
     )
 
 
 def change_of(request: pb.UpdateInstallationRequest) -> FactsChange:
     """What an update changes. Raises InvalidField for an impossible time."""
     return FactsChange(
-        facts=facts_of(request.facts),
+        facts=facts_of(request.facts, last_seen_of(request.facts)),
         add_topics=tuple(request.add_topics.topics),
         remove_topics=tuple(request.remove_topics.topics),
         remove_attributes=tuple(request.remove_attributes),
@@ -81,18 +92,20 @@ def change_of(request: pb.UpdateInstallationRequest) -> FactsChange:
     )
 
 
-def consents_of(changes: Iterable[installation_pb2.ConsentChange]) -> tuple[ConsentChange, ...]:
+def consents_of(changes: Sequence[installation_pb2.ConsentChange]) -> tuple[ConsentChange, ...]:
     """Changes of consent, in order."""
     return tuple(
-        ConsentChange(
-            change.purpose,
-            _STATES[change.state],
-            change.source,
-            change.prompt_strategy,
-            change.policy_version,
-            change.actor,
-        )
-        for change in changes
+        [
+            ConsentChange(
+                change.purpose,
+                _STATES[change.state],
+                change.source,
+                change.prompt_strategy,
+                change.policy_version,
+                change.actor,
+            )
+            for change in changes[:]  # See `facts_of`.
+        ]
     )
 
 

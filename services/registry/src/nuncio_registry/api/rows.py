@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Final
-from uuid import UUID
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto
@@ -29,6 +28,7 @@ from nuncio_registry.domain.ports.registration import Repeat
 from nuncio_registry.domain.register import Refusal
 from nuncio_registry.domain.tokens import plain_token, subscription_token
 from nuncio_runtime.errors import FieldViolation, InvalidField
+from nuncio_runtime.ids import uuid_of
 from nuncio_runtime.interceptors.validation import violations
 
 LARGEST_PAGE: Final = 1_000
@@ -80,20 +80,23 @@ def repeat_of(row: pb.Registration, content_hash: Callable[[bytes], bytes]) -> R
     It need not have kept its annotations. Raises ValueError for an id that is none, InvalidField
     for an impossible time.
     """
-    installation_id = UUID(row.installation_id)
-    observed_at = time_of(row.observed_at, "observed_at") if row.HasField("observed_at") else None
     facts = row.facts
-    has_seen = facts.HasField("last_seen")
-    last_seen = time_of(facts.last_seen, "facts.last_seen") if has_seen else None
-    content = row
-    if observed_at is not None or has_seen:
-        content = pb.Registration()
-        content.CopyFrom(row)
-        content.ClearField("observed_at")
-        if has_seen:  # Clearing a field of facts that are not there makes them.
-            content.facts.ClearField("last_seen")
-    told = _CONTRACT + content.SerializeToString(deterministic=True)
-    return Repeat(installation_id, content_hash(told), observed_at, last_seen)
+    observed = row.observed_at if row.HasField("observed_at") else None
+    seen = facts.last_seen if facts.HasField("last_seen") else None
+    installation_id = uuid_of(row.installation_id)
+    observed_at = None if observed is None else time_of(observed, "observed_at")
+    last_seen = None if seen is None else time_of(seen, "facts.last_seen")
+    # The times are taken out and put back: to copy the row without them costs three times as much.
+    if observed is not None:
+        row.ClearField("observed_at")
+    if seen is not None:  # Clearing a field of facts that are not there makes them.
+        facts.ClearField("last_seen")
+    content = row.SerializeToString(deterministic=True)
+    if observed is not None:
+        row.observed_at.CopyFrom(observed)
+    if seen is not None:
+        facts.last_seen.CopyFrom(seen)
+    return Repeat(installation_id, content_hash(_CONTRACT + content), observed_at, last_seen)
 
 
 def address_of(row: pb.Registration) -> str:
@@ -111,17 +114,18 @@ def registration_of(told: tuple[pb.Registration, Repeat | None]) -> Registration
     content_hash = None if repeat is None else repeat.content_hash
     if repeat is None:
         repeat = repeat_of(row, bytes)
-    kind = row.token.WhichOneof("kind") or ""
+    token = row.token
+    kind = token.WhichOneof("kind") or ""
     return Registration(
         repeat.installation_id,
         _PLATFORMS[row.platform],
         _PROVIDERS[kind],
         _ENVIRONMENTS[row.environment],
-        _token_of(row.token, kind),
-        row.token.web_push.vapid_key_id if kind == "web_push" else "",
+        _token_of(token, kind),
+        token.web_push.vapid_key_id if kind == "web_push" else "",
         row.user_id or None,  # What may not be empty is empty when it is not set.
-        facts_of(row.facts) if row.HasField("facts") else _NO_FACTS,
-        consents_of(row.consents) if row.consents else (),
+        facts_of(row.facts, repeat.last_seen) if row.HasField("facts") else _NO_FACTS,
+        consents_of(consents) if (consents := row.consents) else (),
         repeat.observed_at,
         content_hash,
     )

@@ -54,11 +54,11 @@ class EndpointGuard:
             port = _port(url)
         except ValueError:
             return "must be a well-formed https URL"
-        if url.username is not None or url.password is not None:
+        if "@" in url.netloc:
             return "must not carry a user name or password"
         if rule := _broken_form(endpoint, url):
             return rule
-        if _origin(url, port) in self._origins:
+        if self._origins and _origin(url, port) in self._origins:
             return None
         if port != HTTPS_PORT:
             return "must use port 443"
@@ -94,7 +94,8 @@ def _origin_of(text: str) -> str:
 
 
 def _port(url: SplitResult) -> int:
-    return HTTPS_PORT if url.port is None else url.port
+    port = url.port
+    return HTTPS_PORT if port is None else port
 
 
 def _origin(url: SplitResult, port: int) -> str:

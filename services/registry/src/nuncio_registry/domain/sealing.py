@@ -4,7 +4,6 @@ A sealed token is nonce (12) and ciphertext with its tag (16). It is bound to it
 installation: copied into another row, it does not open.
 """
 
-import hmac
 import os
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -13,6 +12,8 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from nuncio_registry.domain.model import Provider, PushToken
 from nuncio_registry.domain.tokens import address
@@ -49,6 +50,9 @@ class KeyRing:
         self._keys: dict[int, bytes] = {}
         self._ciphers: dict[int, AESGCM] = {}
         self._lookup_key = lookup_key
+        # Begun with the key, which costs as much as a message: copied for each.
+        self._lookup = HMAC(lookup_key, SHA256())
+        self._contents: dict[bytes, blake2b] = {}
         self._look = look
         self.take_up(seal_keys)
 
@@ -78,9 +82,7 @@ class KeyRing:
 
     def hash(self, provider: Provider, token: PushToken) -> bytes:
         """32 bytes that are equal for equal tokens and tell nothing to those without the key."""
-        return hmac.digest(
-            self._lookup_key, bytes((provider,)) + address(provider, token), "sha256"
-        )
+        return self._keyed_hash(provider.to_bytes() + address(provider, token))
 
     def subject_hash(self, kind: str, app_id: str, subject: str) -> bytes:
         """16 bytes that find a user or an installation again, for those who know its id.
@@ -89,16 +91,26 @@ class KeyRing:
         the number of a provider.
         """
         message = "\0".join(("subject", kind, app_id, subject)).encode()
-        return hmac.digest(self._lookup_key, message, "sha256")[:SUBJECT_HASH_BYTES]
+        return self._keyed_hash(message)[:SUBJECT_HASH_BYTES]
+
+    def _keyed_hash(self, message: bytes) -> bytes:
+        """HMAC-SHA-256 (RFC 2104)."""
+        begun = self._lookup.copy()
+        begun.update(message)
+        return begun.finalize()
 
     def content_hash(self, content: bytes, *, rules: bytes) -> bytes:
         """16 bytes that are equal for equal contents of registrations under the same rules.
 
         rules: 16 bytes. Another function than for tokens and subjects: keyed BLAKE2b (RFC 7693).
         """
-        return blake2b(
-            content, key=self._lookup_key, salt=rules, digest_size=CONTENT_HASH_BYTES
-        ).digest()
+        if rules not in self._contents:
+            self._contents[rules] = blake2b(
+                key=self._lookup_key, salt=rules, digest_size=CONTENT_HASH_BYTES
+            )
+        begun = self._contents[rules].copy()
+        begun.update(content)
+        return begun.digest()
 
     def seal(self, token: PushToken, bound_to: bytes) -> bytes:
         """Seal with the newest key."""

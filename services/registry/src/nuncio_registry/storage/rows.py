@@ -169,10 +169,9 @@ def registration_row(row: Registration, new: NewRow, token_hash: bytes) -> tuple
         None if facts.tags is None else _WORDS.join(facts.tags),
         attributes_to_json(facts),
         facts.last_seen,
-        purposes(row.consents, ConsentState.GRANTED),
-        purposes(row.consents, ConsentState.DENIED),
+        *_purposes(row.consents),
         row.content_hash,
-        [tuple(change) for change in row.consents] if row.consents else None,
+        list(map(tuple, row.consents)) if row.consents else None,
     )
 
 
@@ -197,11 +196,16 @@ def attributes_to_json(facts: Facts) -> dict[str, Any] | None:
     return {name: to_json(value) for name, value in facts.attributes.items()}
 
 
-def purposes(changes: Sequence[ConsentChange], state: ConsentState) -> str | None:
-    """The purposes that change to the state, as words; None when nothing changes at all."""
+def _purposes(changes: Sequence[ConsentChange]) -> tuple[str | None, str | None]:
+    """The purposes granted and those denied, as words; None twice when nothing changes at all."""
     if not changes:
-        return None
-    return _WORDS.join(sorted(change.purpose for change in changes if change.state == state))
+        return None, None
+    granted: list[str] = []
+    denied: list[str] = []
+    for change in sorted(changes):
+        purposes = granted if change.state == ConsentState.GRANTED else denied
+        purposes.append(change.purpose)
+    return _WORDS.join(granted), _WORDS.join(denied)
 
 
 def scanned_from(row: Record, *, limit: int, keys: int) -> SelectedRows:
