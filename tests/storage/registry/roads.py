@@ -4,7 +4,7 @@ The fast roads store repeated and first registrations by one statement each; the
 decides and writes, and says what is right.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -51,9 +51,11 @@ class SlowRoad(PostgresRegistrations):
         """Nothing is known to be a repetition."""
         return {}
 
-    async def create(self, *_: object, **__: object) -> Collection[UUID]:
+    async def create(
+        self, *_: object, **__: object
+    ) -> tuple[Collection[UUID], Mapping[int, datetime]]:
         """Nothing is known to be the first."""
-        return ()
+        return (), {}
 
 
 class Road(NamedTuple):

@@ -1,7 +1,7 @@
 """The contract of Registrations.create: in one statement, what the slow road does in many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -22,29 +22,19 @@ from nuncio_registry.domain.model import (
     Value,
     Version,
 )
-from nuncio_registry.domain.ports.registration import NewRow, Registered
-from nuncio_registry.domain.sealing import bound_to
+from nuncio_registry.domain.ports.registration import Registered
 from nuncio_registry.domain.tokens import subscription_token
-from nuncio_registry.storage import rows as rows_
 from nuncio_registry.storage.apps import PostgresApps
-from nuncio_registry.storage.connection import Connection
 from nuncio_registry.storage.lifecycle import PostgresLifecycle
-from nuncio_registry.storage.registration import PostgresRegistrations, Q
+from nuncio_registry.storage.registration import PostgresRegistrations
 from nuncio_runtime.clock import ManualClock
+from tests.storage.registry.creating import KEYS, begin, new_rows, until_somebody_waits
 from tests.storage.registry.registering import register
 from tests.storage.registry.roads import Pools, open_pools, road, tables_of
-from tests.unit.registry.builders import APP, NOW, app, hex_token, key, key_ring, registration
+from tests.unit.registry.builders import APP, NOW, app, hex_token, key, registration
 
 CREATED, REFRESHED, ROTATED, REASSIGNED, STALE = RegistrationOutcome
 EARLIER = NOW - timedelta(days=1)
-KEYS = key_ring()
-# For the connection that asks. In a transaction pg_stat_activity stands still.
-WAITING = """
-    SELECT EXISTS (
-      SELECT FROM pg_locks
-       WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))
-    )
-"""
 TYPED: dict[str, Value] = {
     "a": "text", "b": 1.5, "c": False, "d": datetime(2020, 2, 29, tzinfo=UTC), "e": Version("1.2"),
 }  # fmt: skip
@@ -88,29 +78,13 @@ async def pools() -> AsyncIterator[Pools]:
         yield opened
 
 
-def new_rows(rows: Sequence[Registration]) -> tuple[list[NewRow], list[bytes]]:
-    """All of them as new ones, and the hashes of their tokens."""
-    hashes = [KEYS.hash(row.provider, row.token) for row in rows]
-    sealed = [KEYS.seal(row.token, bound_to(APP, row.installation_id)) for row in rows]
-    new = [
-        NewRow(at, is_new=True, takes_token=True, key_id=KEYS.newest, sealed=told)
-        for at, told in enumerate(sealed)
-    ]
-    return new, hashes
-
-
 async def create(pools: Pools, *rows: Registration) -> Collection[UUID]:
     registrations = PostgresRegistrations(pools.main, by_key=pools.by_key)
     new, hashes = new_rows(rows)
-    return await registrations.create(APP, rows, new, hashes=hashes, now=NOW)
-
-
-async def begin(connection: Connection, row: Registration) -> None:
-    """Register the row in a transaction that is open when this returns."""
-    new, hashes = new_rows([row])
-    told = rows_.registration_row(row, new[0], hashes[0])
-    await connection.execute("BEGIN")
-    assert await connection.fetch(Q.create_installations, APP, NOW, [told])
+    created, _ = await registrations.create(
+        APP, rows, new, hashes=hashes, beside=(), key_id=KEYS.newest, now=NOW
+    )
+    return created
 
 
 async def numbers(pools: Pools) -> list[int]:
@@ -215,8 +189,7 @@ async def test_of_a_page_that_is_overtaken_nothing_is_stored(
     async with pools.main.acquire() as other:
         await begin(other, theirs)
         creating = asyncio.create_task(create(pools, *page))
-        while not await other.fetchval(WAITING):
-            pass
+        await until_somebody_waits(other)
         await other.execute("COMMIT")
         assert not await creating
     assert await numbers(pools) == [theirs.installation_id.int]
@@ -242,8 +215,7 @@ async def test_a_registration_that_is_overtaken_ends_as_if_it_had_come_later(
     async with pools.main.acquire() as other:
         await begin(other, theirs)
         registering = asyncio.create_task(register_.page(APP, page))
-        while not await other.fetchval(WAITING):
-            pass
+        await until_somebody_waits(other)
         assert not registering.done()
         await other.execute("COMMIT")
         results = await registering
@@ -262,8 +234,7 @@ async def test_who_waited_for_a_transaction_that_is_rolled_back_comes_first(pool
     async with pools.main.acquire() as other:
         await begin(other, registration(2, TOKEN))
         creating = asyncio.create_task(create(pools, registration(1, TOKEN)))
-        while not await other.fetchval(WAITING):
-            pass
+        await until_somebody_waits(other)
         await other.execute("ROLLBACK")
     assert await creating == {key(1)}
     assert await numbers(pools) == [1]

@@ -1,23 +1,29 @@
 """Single registrations are written together, and each is answered for itself."""
 
 import asyncio
+from functools import partial
 
 import asyncpg
+import pytest
 
 from nuncio_registry.domain.apps import Apps
-from nuncio_registry.domain.coalesce import Coalescer
+from nuncio_registry.domain.coalesce import Again, Coalescer
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.model import Facts, Registration, RegistrationOutcome
 from nuncio_registry.domain.ports.registration import Registered
 from nuncio_registry.domain.register import Register
-from nuncio_registry.domain.register_one import RegisterOne, WriteTogether
+from nuncio_registry.domain.register_one import RegisterOne, Row, Unread, WriteTogether, Written
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.registration import PostgresRegistrations
 from nuncio_runtime.clock import ManualClock
-from nuncio_runtime.errors import InvalidField
-from tests.unit.registry.builders import APP, NOW, key, key_ring, registration
+from nuncio_runtime.errors import FieldViolation, InvalidField
+from tests.storage.registry.repeating import repeat, told
+from tests.unit.registry.builders import APP, NOW, hex_token, key, key_ring, registration
+
+CREATED, REFRESHED, *_ = RegistrationOutcome
+TOKEN = hex_token()
 
 # As many as there may be. See domain.limits.
 MANY = {f"a{number}": True for number in range(100)}
@@ -28,20 +34,25 @@ def as_it_is(row: Registration) -> Registration:
     return row
 
 
-async def register_at_once(pool: Pool, *rows: Registration) -> list[Registered | BaseException]:
-    """Register rows of as many callers at the same time: they make one page."""
+def registering(pool: Pool) -> tuple[Register, WriteTogether]:
+    """What registers, and what writes its pages."""
     clock = ManualClock(NOW)
     registrations, apps = PostgresRegistrations(pool), Apps(PostgresApps(pool), clock)
     keys, guard = key_ring(), EndpointGuard(hosts=())
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
     repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
-    async with (
-        Coalescer(WriteTogether(register), clock) as together,
-        Coalescer(repeats.page, clock) as repeating,
-    ):
-        one = RegisterOne(register, together, repeating)
+    return register, WriteTogether(register, repeats)
+
+
+async def register_at_once(pool: Pool, *rows: Registration) -> list[Registered | BaseException]:
+    """Register rows of as many callers at the same time: they make one page."""
+    register, write = registering(pool)
+    clock = ManualClock(NOW)
+    async with Coalescer[str, Row, Written](write, clock) as together:
+        one = RegisterOne(register, together)
         return await asyncio.gather(
-            *(one(APP, row, as_it_is) for row in rows), return_exceptions=True
+            *(one(APP, None, partial(one.read, row, as_it_is)) for row in rows),
+            return_exceptions=True,
         )
 
 
@@ -51,7 +62,7 @@ async def test_a_row_that_the_database_cannot_take_costs_its_neighbours_nothing(
     poison = registration(2, facts=Facts(device_model="a\0b"))
     first, second, third = await register_at_once(pool, registration(1), poison, registration(3))
     assert isinstance(second, asyncpg.PostgresError)
-    assert [first, third] == [(RegistrationOutcome.CREATED, NOW)] * 2
+    assert [first, third] == [(CREATED, NOW)] * 2
     stored = await pool.fetch("SELECT installation_id FROM installation ORDER BY 1")
     assert [row["installation_id"] for row in stored] == [key(1), key(3)]
 
@@ -64,4 +75,39 @@ async def test_a_row_that_breaks_a_rule_with_what_is_stored_is_refused_alone(poo
     refused, other = await register_at_once(pool, more, registration(2))
     assert isinstance(refused, InvalidField)
     assert refused.violations[0].field.startswith("registration.facts.attributes")
-    assert other == (RegistrationOutcome.CREATED, NOW)
+    assert other == (CREATED, NOW)
+
+
+class Reading:
+    """Reads the row with a number, and says how often it was asked."""
+
+    def __init__(self, number: int, error: InvalidField | None = None) -> None:
+        self.times = 0
+        self._number = number
+        self._error = error
+
+    def __call__(self) -> Registration:
+        self.times += 1
+        if self._error is not None:
+            raise self._error
+        return told(self._number, TOKEN)
+
+
+@pytest.mark.parametrize("beside", [[], [told(9)]])
+async def test_each_row_of_a_page_is_answered_in_its_place(
+    pool: Pool, beside: list[Registration]
+) -> None:
+    """Whether first registrations are beside those that may be repeats or not."""
+    _, write = registering(pool)
+    assert await write(APP, [told(1), told(2)]) == [(CREATED, NOW)] * 2
+    refused = InvalidField(FieldViolation("registration.platform", "must be another one"))
+    reading = [Reading(1), Reading(3), Reading(4, refused), Reading(2)]
+    unread = [
+        Unread(repeat(number), read) for number, read in zip((1, 3, 4, 2), reading, strict=True)
+    ]
+    rows: list[Row] = [unread[0], unread[1], *beside, unread[2], unread[3]]
+    created = [(CREATED, NOW)] * len(beside)
+    assert await write(APP, rows) == [
+        (REFRESHED, NOW), Again(told(3, TOKEN)), *created, refused, (REFRESHED, NOW),
+    ]  # fmt: skip
+    assert [read.times for read in reading] == [0, 1, 1, 0]

@@ -7,7 +7,7 @@ import pytest
 
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
-from nuncio_registry.storage.registration import PostgresRegistrations
+from nuncio_registry.storage.registration import CREATE
 from nuncio_runtime.clock import ManualClock
 from tests.storage.registry.repeating import moved, repeat, told
 from tests.storage.registry.roads import Pools, open_pools, road
@@ -112,6 +112,5 @@ async def plan_on_empty_tables(pools: Pools) -> None:
     """Often enough for the server to keep a plan."""
     for _ in range(6):
         await repeat_unknown(pools)
-    registrations = PostgresRegistrations(pools.main, by_key=pools.by_key)
     for _ in range(6):
-        assert await registrations.create(APP, [], [], hashes=[], now=NOW) == set()
+        assert await pools.by_key.fetch(CREATE, APP, NOW, (), (), (), (), 1, ()) == []

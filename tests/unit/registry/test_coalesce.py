@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from nuncio_registry.domain.coalesce import Coalescer
+from nuncio_registry.domain.coalesce import Again, Coalescer
 from nuncio_registry.domain.errors import WriteQueueFull
 from nuncio_runtime.clock import ManualClock
 
@@ -15,18 +15,21 @@ WAIT = 0.005
 
 
 class Pages:
-    """Stores pages when the test lets it: the result of a row is its double."""
+    """Stores pages when the test lets it: the result of a row is its double.
+
+    Odd rows above 100 are given back, as the next number.
+    """
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, list[int]]] = []
         self._gates: list[asyncio.Future[None]] = []
 
-    async def write(self, key: str, rows: Sequence[int]) -> list[int]:
+    async def write(self, key: str, rows: Sequence[int]) -> list[int | Again[int]]:
         self.begun.append((key, list(rows)))
         gate = asyncio.get_running_loop().create_future()
         self._gates.append(gate)
         await gate
-        return [row * 2 for row in rows]
+        return [Again(row + 1) if row > 100 and row % 2 else row * 2 for row in rows]
 
     def finish(self, number: int, error: Exception | None = None) -> None:
         """Let the page with this number end."""
@@ -442,3 +445,88 @@ async def test_those_who_wait_for_a_page_are_of_its_crowd() -> None:
         assert scene.pages.begun[1:] == [("app", [2, 3, 4])]
         await scene.finish(1)
         assert [caller.result() for caller in callers] == [4, 6, 8]
+
+
+async def test_a_row_that_is_given_back_is_in_the_next_page_in_its_new_form(scene: Scene) -> None:
+    back, answered = await scene.call(101, 2)
+    await scene.finish(0)
+    assert answered.result() == 4
+    assert not back.done()
+    assert scene.pages.begun[1:] == [("app", [102])]
+    await scene.finish(1)
+    assert back.result() == 204
+
+
+async def test_rows_that_are_given_back_come_before_those_that_came_later(scene: Scene) -> None:
+    callers = await scene.call(101, 103)
+    callers += await scene.call(3)
+    await scene.finish(0)
+    assert scene.pages.begun[1:] == [("app", [102, 104, 3])]
+    await scene.finish(1)
+    assert [caller.result() for caller in callers] == [204, 208, 6]
+
+
+async def test_a_row_waits_no_longer_than_5_ms_in_all_pages_together(crowded: Scene) -> None:
+    (back,) = await crowded.call(101)
+    await crowded.advance(0.003)
+    await crowded.call(4, 6, 8)  # The page is full.
+    await crowded.advance(0.001)
+    await crowded.call(10)
+    await crowded.advance(0.001)
+    await crowded.finish(1)
+    await crowded.advance(0.001)
+    assert len(crowded.pages.begun) == 2
+    # 3 ms before its first page and 2 ms since: what the page took does not count.
+    await crowded.advance(0.001)
+    assert crowded.pages.begun[2:] == [("app", [102, 10])]
+    assert crowded.waits == pytest.approx([0, 0.003, WAIT])
+    await crowded.finish(2)
+    assert back.result() == 204
+
+
+async def test_who_came_while_a_page_was_written_is_not_held_up_by_what_that_gives_back(
+    crowded: Scene,
+) -> None:
+    await crowded.call(4, 6, 8, 101)
+    (other,) = await crowded.call(10)
+    await crowded.advance(0.004)
+    await crowded.finish(1)
+    await crowded.advance(0.001)
+    assert crowded.pages.begun[2:] == [("app", [102, 10])]
+    await crowded.finish(2)
+    assert other.result() == 20
+
+
+async def test_rows_that_are_given_back_are_no_crowd_of_their_own() -> None:
+    scene = Scene(crowd=3)
+    async with scene.coalescer:
+        await scene.call(101, 103)
+        await scene.finish(0)
+        assert scene.pages.begun[1:] == [("app", [102, 104])]
+        await scene.finish(1)
+
+
+async def test_leaving_writes_what_is_given_back() -> None:
+    scene = Scene(crowd=2)
+    async with asyncio.TaskGroup() as group:
+        async with scene.coalescer:
+            callers = await scene.call(101, 103)
+
+            async def write_the_rest() -> None:
+                await scene.settle()
+                await scene.finish(0)
+                await scene.finish(1)
+
+            group.create_task(write_the_rest())
+        assert [caller.result() for caller in callers] == [204, 208]
+
+
+async def test_a_cancelled_caller_takes_back_what_is_given_back(crowded: Scene) -> None:
+    gone, stays = await crowded.call(101, 103)
+    await crowded.advance(WAIT)
+    gone.cancel()
+    await crowded.finish(1)
+    assert crowded.pages.begun[2:] == [("app", [104])]
+    await crowded.finish(2)
+    assert stays.result() == 208
+    assert repr(crowded.coalescer) == "Coalescer(waiting=0, pages=0)"

@@ -27,7 +27,7 @@ from nuncio_registry.domain.leader import Leader
 from nuncio_registry.domain.preview import Preview
 from nuncio_registry.domain.reachability import Reachability
 from nuncio_registry.domain.register import Register
-from nuncio_registry.domain.register_one import RegisterOne, WriteTogether
+from nuncio_registry.domain.register_one import RegisterOne, Row, WriteTogether, Written
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.domain.restore import Restore
 from nuncio_registry.domain.sealing import KeyRing
@@ -130,15 +130,9 @@ async def _use_cases(
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
     repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
     together = await stack.enter_async_context(
-        Coalescer(
-            WriteTogether(register),
-            clock,
-            longest_wait=0.0,  # They have waited, for being asked whether they repeat.
-            waited=REGISTRATION_WAIT.observe,
+        Coalescer[str, Row, Written](
+            WriteTogether(register, repeats), clock, waited=REGISTRATION_WAIT.observe
         )
-    )
-    repeating = await stack.enter_async_context(
-        Coalescer(repeats.page, clock, waited=REGISTRATION_WAIT.observe)
     )
     audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))
     installations = PostgresInstallations(pools.main)
@@ -149,7 +143,7 @@ async def _use_cases(
     return UseCases(
         apps=apps,
         register=register,
-        register_one=RegisterOne(register, together, repeating),
+        register_one=RegisterOne(register, together),
         repeats=repeats,
         care=InstallationCare(installations, apps, clock),
         identity=Identity(installations, apps, clock),

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
@@ -12,8 +12,8 @@ from nuncio_registry.api.bulk import Bulk, Page
 from nuncio_registry.api.calls import Calls, Context
 from nuncio_registry.api.rows import registration_of, repeat_of
 from nuncio_registry.api.values import timestamp_of
-from nuncio_registry.domain.model import RegistrationOutcome
-from nuncio_registry.domain.ports.registration import Registered
+from nuncio_registry.domain.model import Registration, RegistrationOutcome
+from nuncio_registry.domain.ports.registration import Registered, Repeat
 from nuncio_registry.metrics import REGISTRATIONS
 from nuncio_runtime.interceptors.validation import check
 
@@ -38,17 +38,17 @@ class RegistrationCalls(Calls):
     async def RegisterToken(
         self, request: pb.RegisterTokenRequest, context: Context
     ) -> pb.RegisterTokenResponse:
-        """Checked here: what only repeats what is stored was checked before."""
-        row = request.registration
-        repeat = self._use.repeats.read(row, repeat_of)
-        registered = await self._use.register_one.repeat(request.app_id, repeat)
-        if registered is None:
-            check(request)
-            registered = await self._use.register_one(
-                request.app_id, (row, repeat), registration_of
-            )
+        """Checked when it has to be read: what only repeats what is stored was checked before."""
+        repeat = self._use.repeats.read(request.registration, repeat_of)
+        registered = await self._use.register_one(
+            request.app_id, repeat, partial(self._read, request, repeat)
+        )
         _REGISTERED[registered.outcome].inc()
         return _answer_of(registered)
+
+    def _read(self, request: pb.RegisterTokenRequest, repeat: Repeat | None) -> Registration:
+        check(request)
+        return self._use.register_one.read((request.registration, repeat), registration_of)
 
     async def RegisterTokens(
         self, request_iterator: AsyncIterator[pb.RegisterTokensRequest], context: Context

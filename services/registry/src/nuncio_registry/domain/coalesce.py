@@ -25,8 +25,17 @@ MOST_WAITING: Final = 20_000
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
 
+class Again(NamedTuple, Generic[Row]):
+    """In the place of a result: the row, as it is now, belongs into the next page."""
+
+    row: Row
+
+
 class _Waiting(NamedTuple, Generic[Row, Result]):
-    """A row whose caller waits. since: on the monotonic clock, in seconds."""
+    """A row whose caller waits.
+
+    since: on the monotonic clock, in seconds, without the pages that it was in before.
+    """
 
     row: Row
     answer: "asyncio.Future[Result]"
@@ -49,6 +58,8 @@ class Coalescer(Generic[Key, Row, Result]):
 
     write: stores a page of rows that have the same key, and gives one result per row, in order.
     What it raises, each caller of the page gets; so what is wrong with a single row is a result.
+    A row that it gives back (`Again`) is in the next page, before all that came later, and as one
+    that has waited already.
 
     A page leaves at once when none of its key is under way; else when one has been written, or,
     with fewer than `pages_at_once` under way, when its first row has waited `longest_wait`
@@ -69,7 +80,7 @@ class Coalescer(Generic[Key, Row, Result]):
 
     def __init__(
         self,
-        write: Callable[[Key, Sequence[Row]], Awaitable[Sequence[Result]]],
+        write: Callable[[Key, Sequence[Row]], Awaitable[Sequence[Result | Again[Row]]]],
         clock: Clock,
         *,
         longest_wait: float = LONGEST_WAIT,
@@ -155,8 +166,10 @@ class Coalescer(Generic[Key, Row, Result]):
             while page := self._cut(lane):
                 self._watch(key, lane)
                 self._waited(self._clock.monotonic() - page[0].since)
-                await self._write_page(key, page)
-                lane.is_crowded = len(page) + len(lane.waiting) >= self._crowd
+                again = await self._write_page(key, page)
+                self._put_back(lane, again)
+                callers = len(page) - len(again) + len(lane.waiting)
+                lane.is_crowded = callers >= self._crowd
                 if lane.is_crowded and not self._is_closing:
                     break
         finally:
@@ -175,20 +188,41 @@ class Coalescer(Generic[Key, Row, Result]):
                 page.append(waiting)
         return page
 
-    async def _write_page(self, key: Key, page: Sequence[_Waiting[Row, Result]]) -> None:
+    async def _write_page(
+        self, key: Key, page: Sequence[_Waiting[Row, Result]]
+    ) -> list[_Waiting[Row, Result]]:
+        """Answer the callers of the page; gives those of the next page."""
+        again: list[_Waiting[Row, Result]] = []
+        left = self._clock.monotonic()
         try:
             results = await self._write(key, [waiting.row for waiting in page])
+            took = self._clock.monotonic() - left
             for waiting, result in zip(page, results, strict=True):
-                if not waiting.answer.done():
+                if isinstance(result, Again):
+                    again.append(_Waiting(result.row, waiting.answer, waiting.since + took))
+                elif not waiting.answer.done():
                     waiting.answer.set_result(result)
         except Exception as error:  # noqa: BLE001 - the callers get it
             for waiting in page:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
+            return []
         except asyncio.CancelledError:
             for waiting in page:
                 waiting.answer.cancel()
             raise
+        return again
+
+    def _put_back(self, lane: _Lane[Row, Result], again: Sequence[_Waiting[Row, Result]]) -> None:
+        """Before all others, as they came before them: the first waits for longest."""
+        for waiting in reversed(again):
+            since = min(waiting.since, lane.waiting[0].since) if lane.waiting else waiting.since
+            lane.waiting.appendleft(waiting._replace(since=since))
+        self._count += len(again)
+        if again and lane.watch is not None:
+            # It looks at a row that is not the first any more.
+            lane.watch.cancel()
+            lane.watch = None
 
     def _watch(self, key: Key, lane: _Lane[Row, Result]) -> None:
         """See to it that no row waits too long, and that no crowd is remembered for long."""
@@ -208,8 +242,9 @@ class Coalescer(Generic[Key, Row, Result]):
                 if still_waits and self._may_start(lane):
                     self._start_writer(key, lane)
         finally:
-            lane.watch = None
-            self._forget(key, lane)
+            if lane.watch is asyncio.current_task():
+                lane.watch = None
+                self._forget(key, lane)
 
     def _may_start(self, lane: _Lane[Row, Result]) -> bool:
         """Whether a further page may be under way; one that is about to be cut takes all rows."""

@@ -1,7 +1,7 @@
 """Registration: what comes first is stored at once, the rest is looked at, decided and written."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -17,8 +17,10 @@ from nuncio_registry.domain.ports.registration import (
     Plan,
     Registered,
     Registrations,
+    Repeat,
     Result,
 )
+from nuncio_registry.domain.repeats import Asked
 from nuncio_registry.domain.rules import check_registration
 from nuncio_registry.domain.sealing import KeyRing, bound_to
 from nuncio_runtime.clock import Clock
@@ -56,20 +58,24 @@ class Register:
         self, rows: Iterable[tuple[int, T]], read: Callable[[T], Registration]
     ) -> tuple[list[int], list[Registration], list[Refusal]]:
         """Read and check numbered rows: the numbers of the good ones, these, and the bad ones."""
-        now = self._clock.now()
         numbers: list[int] = []
         good: list[Registration] = []
         bad: list[Refusal] = []
         for number, row in rows:
             try:
-                registration = read(row)
-                check_registration(registration, guard=self._guard, now=now)
+                registration = self.read(row, read)
             except InvalidField as error:
                 bad.append(Refusal(number, error.violations[0]))
             else:
                 numbers.append(number)
                 good.append(registration)
         return numbers, good, bad
+
+    def read(self, row: T, read: Callable[[T], Registration]) -> Registration:
+        """Read and check one row. Raises InvalidField."""
+        registration = read(row)
+        check_registration(registration, guard=self._guard, now=self._clock.now())
+        return registration
 
     async def page(self, app_id: str, rows: Sequence[Registration]) -> list[Result]:
         """Register checked rows in order; repeating it changes nothing but times.
@@ -78,9 +84,22 @@ class Register:
         stored, all or none are. Raises AppNotFound.
         """
         await self._apps.require(app_id)
-        if not rows:
-            return []
-        now = self._clock.now()
+        results, _ = await self._page(app_id, rows, Asked((), now=self._clock.now()))
+        return results
+
+    async def page_beside(
+        self, app_id: str, rows: Sequence[Registration], repeats: Sequence[Repeat]
+    ) -> tuple[list[Result], list[Registered | None]]:
+        """As `page`, and what `Repeats.page` does, in the same trip. Raises AppNotFound."""
+        await self._apps.require(app_id)
+        asked = Asked(repeats, now=self._clock.now())
+        results, moved = await self._page(app_id, rows, asked)
+        return results, asked.answers(moved)
+
+    async def _page(
+        self, app_id: str, rows: Sequence[Registration], asked: Asked
+    ) -> tuple[list[Result], Mapping[int, datetime]]:
+        now = asked.now
         rows = [_not_ahead(row, now) for row in rows]
         hashes = [self._keys.hash(row.provider, row.token) for row in rows]
         single = alone([row.installation_id for row in rows], hashes)
@@ -95,10 +114,10 @@ class Register:
             )
             for at in single
         ]
-        created: Collection[UUID] = ()
-        if new:
-            # In the page nobody else names them, so it does not matter that they are first.
-            created = await self._registrations.create(app_id, rows, new, hashes=hashes, now=now)
+        # In the page nobody else names them, so it does not matter that they are first.
+        created, moved = await self._registrations.create(
+            app_id, rows, new, hashes=hashes, beside=asked.rows, key_id=self._keys.newest, now=now
+        )
         results: list[Result] = [Registered(RegistrationOutcome.CREATED, now)] * len(rows)
         others = [at for at, row in enumerate(rows) if row.installation_id not in created]
         if others:
@@ -106,7 +125,7 @@ class Register:
             settled = await self._settle(app_id, left, theirs, sealed, now)
             for at, result in zip(others, settled, strict=True):
                 results[at] = result
-        return results
+        return results, moved
 
     async def page_if_known(self, app_id: str, rows: Sequence[Registration]) -> list[Result] | None:
         """As `page`; None when there is no such app."""

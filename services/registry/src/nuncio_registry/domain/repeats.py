@@ -8,7 +8,7 @@ its row was read, checked and sealed before, and is in ledger and feed: only its
 The content of a registration is its message without `observed_at` and `facts.last_seen`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -63,17 +63,37 @@ class Repeats:
         Those have to go the whole way: nothing is said of whether they are right, nor of an app
         that was not there a moment ago.
         """
-        answers: list[Registered | None] = [None] * len(repeats)
+        asked = Asked(repeats, now=self._clock.now())
         if not self._apps.seen_lately(app_id):
-            return answers
-        now = self._clock.now()
-        told = {at: plain for at, row in enumerate(repeats) if (plain := _plain(row, now))}
+            return asked.answers({})
         moved = await self._registrations.move_times_on(
-            app_id, list(told.values()), key_id=self._keys.newest, now=now
+            app_id, asked.rows, key_id=self._keys.newest, now=asked.now
         )
-        positions = list(told)
+        return asked.answers(moved)
+
+
+class Asked:
+    """Rows of which the storage is asked whether they are repeats.
+
+    rows: those whose times may be stored; others are no repeats. now: when they came.
+    """
+
+    def __init__(self, repeats: Sequence[Repeat], *, now: datetime) -> None:
+        told = {at: plain for at, row in enumerate(repeats) if (plain := _plain(row, now))}
+        self.now = now
+        self.rows = list(told.values())
+        self._positions = list(told)
+        self._count = len(repeats)
+
+    def answers(self, moved: Mapping[int, datetime]) -> list[Registered | None]:
+        """What became of each row, None for those that are no repeats.
+
+        moved: by position in `rows`, the times that are stored now.
+        """
+        answers: list[Registered | None] = [None] * self._count
         for position, registered_at in moved.items():
-            answers[positions[position]] = Registered(RegistrationOutcome.REFRESHED, registered_at)
+            refreshed = Registered(RegistrationOutcome.REFRESHED, registered_at)
+            answers[self._positions[position]] = refreshed
         return answers
 
 

@@ -2,9 +2,9 @@
 rows are locked, the plan is asked for, and carried out.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from nuncio_registry.domain.model import Registration
@@ -16,6 +16,10 @@ from nuncio_registry.storage.ownership import Ownership, release, take
 from nuncio_runtime.postgres import load_queries, storage_faults
 
 Q: Final = load_queries("nuncio_registry.storage", "registration.sql")
+
+_REPEATED: Final = "SELECT NULL::bigint AS position, now() AS registered_at LIMIT 0 /* repeated */"
+CREATE: Final = Q.create_installations.replace(_REPEATED, Q.move_times_on)
+"""First registrations, and repeats beside them: two statements cost as much again."""
 
 
 class PostgresRegistrations(Storage):
@@ -31,9 +35,7 @@ class PostgresRegistrations(Storage):
     ) -> dict[int, datetime]:
         if not repeats:
             return {}
-        # In key order, as all writers do, so that fewer of them wait for each other in a circle.
-        order = sorted(range(len(repeats)), key=lambda at: repeats[at].installation_id)
-        columns = zip(*(repeats[at] for at in order), strict=True)
+        order, columns = _in_key_order(repeats)
         try:
             with storage_faults():
                 moved = await self._by_key.fetch(Q.move_times_on, app_id, now, *columns, key_id)
@@ -48,17 +50,24 @@ class PostgresRegistrations(Storage):
         new: Sequence[NewRow],
         *,
         hashes: Sequence[bytes],
+        beside: Sequence[Repeat],
+        key_id: int,
         now: datetime,
-    ) -> Collection[UUID]:
+    ) -> tuple[Collection[UUID], Mapping[int, datetime]]:
+        if not new and not beside:
+            return (), {}
+        order, columns = _in_key_order(beside)
         # In key order, as all writers do, so that fewer of them wait for each other in a circle.
         ordered = sorted(new, key=lambda row: rows[row.row].installation_id)
         told = [rows_.registration_row(rows[row.row], row, hashes[row.row]) for row in ordered]
         try:
             with storage_faults():
-                created = await self._by_key.fetch(Q.create_installations, app_id, now, told)
+                written = await self._by_key.fetch(CREATE, app_id, now, *columns, key_id, told)
         except RACES:
-            return ()
-        return {row[0] for row in created}
+            return (), {}
+        created = {id_ for id_, position, _ in written if position is None}
+        moved = {order[at - 1]: registered_at for _, at, registered_at in written if at}
+        return created, moved
 
     async def register(
         self,
@@ -85,6 +94,15 @@ class PostgresRegistrations(Storage):
             return results
 
         return await self.in_turn(app_id, attempt)
+
+
+def _in_key_order(repeats: Sequence[Repeat]) -> tuple[list[int], tuple[Sequence[Any], ...]]:
+    """Positions, and the columns in this order: as all writers do, so that fewer of them wait for
+    each other in a circle.
+    """
+    order = sorted(range(len(repeats)), key=lambda at: repeats[at].installation_id)
+    columns = tuple(zip(*(repeats[at] for at in order), strict=True))
+    return order, columns or ((),) * len(Repeat._fields)
 
 
 async def _write_round(

@@ -57,11 +57,14 @@ UPDATE installation AS i
 RETURNING told.position, i.registered_at;
 
 -- name: create_installations
--- First registrations: those of the rows $3 whose installation and token nobody has. Gives them;
--- the others are left alone. Whoever is overtaken by another transaction fails as a whole.
-WITH new AS MATERIALIZED (
+-- First registrations: those of the rows $8 whose installation and token nobody has. Gives them;
+-- the others are left alone. Whoever is overtaken by another transaction fails as a whole. And what
+-- move_times_on does with $3 to $7: it comes into the place of `repeated`, and its positions are given.
+WITH repeated AS (
+  SELECT NULL::bigint AS position, now() AS registered_at LIMIT 0 /* repeated */
+), new AS MATERIALIZED (
   SELECT told.*
-    FROM unnest($3::registration[]) AS told
+    FROM unnest($8::registration[]) AS told
          LEFT JOIN LATERAL (
            SELECT TRUE AS is_known
              FROM installation AS i
@@ -122,7 +125,11 @@ WITH new AS MATERIALIZED (
          said.document ->> 0
     FROM said
 )
-SELECT new.installation_id FROM new;
+SELECT new.installation_id, NULL::bigint AS position, NULL::timestamptz AS registered_at
+  FROM new
+ UNION ALL
+SELECT NULL, repeated.position, repeated.registered_at
+  FROM repeated;
 
 -- name: replace_owners
 -- The installations $2 lose their token to others: REPLACED.

@@ -134,12 +134,15 @@ class Registrations(Protocol):
         new: Sequence[NewRow],
         *,
         hashes: Sequence[bytes],
+        beside: Sequence[Repeat],
+        key_id: int,
         now: datetime,
-    ) -> Collection[UUID]:
+    ) -> tuple[Collection[UUID], Mapping[int, datetime]]:
         """Store those of the rows `new` whose installation and token nobody has; which they were.
 
         Each is in ledger and feed as `register` puts it there. new: no two of one installation or
-        one token. When another transaction comes between, nothing is stored.
+        one token. beside: done as `move_times_on` does it, and told in its way. When another
+        transaction comes between, nothing is stored.
         """
 
     async def register(
