@@ -7,7 +7,7 @@ from nuncio_registry.domain.ports.registration import NewRow
 from nuncio_registry.domain.sealing import bound_to
 from nuncio_registry.storage import rows as rows_
 from nuncio_registry.storage.connection import Connection
-from nuncio_registry.storage.registration import CREATE
+from nuncio_registry.storage.registration import Q
 from tests.unit.registry.builders import APP, NOW, key_ring
 
 KEYS = key_ring()
@@ -36,7 +36,9 @@ async def begin(connection: Connection, row: Registration) -> None:
     new, hashes = new_rows([row])
     told = rows_.registration_row(row, new[0], hashes[0])
     await connection.execute("BEGIN")
-    assert await connection.fetch(CREATE, APP, NOW, (), (), (), (), KEYS.newest, [told])
+    assert await connection.fetch(
+        Q.create_installations, APP, NOW, (), (), (), (), KEYS.newest, [told]
+    )
 
 
 async def until_somebody_waits(connection: Connection) -> None:

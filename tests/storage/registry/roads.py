@@ -13,6 +13,7 @@ from uuid import UUID
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.register import Register
+from nuncio_registry.domain.register_one import SettleTogether, WriteTogether
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.domain.sealing import KeyRing, bound_to
 from nuncio_registry.storage.apps import PostgresApps
@@ -64,6 +65,8 @@ class Road(NamedTuple):
     register: Register
     repeats: Repeats
     apps: Apps
+    together: WriteTogether
+    settling: SettleTogether
 
 
 @asynccontextmanager
@@ -87,7 +90,8 @@ def road(
     guard, ring = EndpointGuard(hosts=()), keys or key_ring()
     register = Register(registrations, apps, keys=ring, guard=guard, clock=clock)
     repeats = Repeats(registrations, apps, keys=ring, guard=guard, clock=clock)
-    return Road(register, repeats, apps)
+    together, settling = WriteTogether(register, repeats), SettleTogether(register)
+    return Road(register, repeats, apps, together, settling)
 
 
 async def tables_of(pool: Pool, app_id: str) -> dict[str, list[dict[str, Any]]]:

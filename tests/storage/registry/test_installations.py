@@ -34,7 +34,6 @@ from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.installations import PostgresInstallations
 from nuncio_registry.storage.lifecycle import PostgresLifecycle
-from nuncio_registry.storage.registration import CREATE, Q
 from nuncio_registry.storage.selection import PostgresSelections
 from nuncio_runtime.errors import InvalidField
 from nuncio_runtime.postgres import parse_queries
@@ -51,8 +50,7 @@ async def test_every_query_suits_the_schema(pool: Pool) -> None:
         for file in FILES:
             queries = parse_queries(file.read_text(encoding="utf-8"))
             for name in queries:
-                query = getattr(queries, name)
-                await connection.prepare(CREATE if query == Q.create_installations else query)
+                await connection.prepare(getattr(queries, name))
 
 
 async def test_an_app_that_is_there_stays(pool: Pool) -> None:

@@ -1,7 +1,10 @@
 """Single registrations are written together, and each is answered for itself."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import NamedTuple
 
 import asyncpg
 import pytest
@@ -9,17 +12,27 @@ import pytest
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.coalesce import Again, Coalescer
 from nuncio_registry.domain.endpoint import EndpointGuard
+from nuncio_registry.domain.errors import AppNotFound
 from nuncio_registry.domain.model import Facts, Registration, RegistrationOutcome
 from nuncio_registry.domain.ports.registration import Registered
 from nuncio_registry.domain.register import Register
-from nuncio_registry.domain.register_one import RegisterOne, Row, Unread, WriteTogether, Written
+from nuncio_registry.domain.register_one import (
+    RegisterOne,
+    Row,
+    Settled,
+    SettleTogether,
+    Unread,
+    WriteTogether,
+    Written,
+)
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
 from nuncio_registry.storage.registration import PostgresRegistrations
 from nuncio_runtime.clock import ManualClock
 from nuncio_runtime.errors import FieldViolation, InvalidField
-from tests.storage.registry.repeating import repeat, told
+from tests.storage.registry.creating import until_somebody_waits
+from tests.storage.registry.repeating import OTHER_HASH, repeat, told
 from tests.unit.registry.builders import APP, NOW, hex_token, key, key_ring, registration
 
 CREATED, REFRESHED, *_ = RegistrationOutcome
@@ -34,24 +47,41 @@ def as_it_is(row: Registration) -> Registration:
     return row
 
 
-def registering(pool: Pool) -> tuple[Register, WriteTogether]:
+class Registering(NamedTuple):
     """What registers, and what writes its pages."""
-    clock = ManualClock(NOW)
+
+    register: Register
+    together: WriteTogether
+    settling: SettleTogether
+
+
+def registering(pool: Pool, clock: ManualClock | None = None) -> Registering:
+    clock = clock or ManualClock(NOW)
     registrations, apps = PostgresRegistrations(pool), Apps(PostgresApps(pool), clock)
     keys, guard = key_ring(), EndpointGuard(hosts=())
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
     repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
-    return register, WriteTogether(register, repeats)
+    return Registering(register, WriteTogether(register, repeats), SettleTogether(register))
 
 
-async def register_at_once(pool: Pool, *rows: Registration) -> list[Registered | BaseException]:
-    """Register rows of as many callers at the same time: they make one page."""
-    register, write = registering(pool)
+@asynccontextmanager
+async def register_one(pool: Pool) -> AsyncIterator[RegisterOne]:
+    register, write, settle = registering(pool)
     clock = ManualClock(NOW)
-    async with Coalescer[str, Row, Written](write, clock) as together:
-        one = RegisterOne(register, together)
+    async with (
+        Coalescer[str, Row, Written](write, clock) as together,
+        Coalescer[str, Registration, Settled](settle, clock, longest_wait=0) as settling,
+    ):
+        yield RegisterOne(register, together, settling)
+
+
+async def register_at_once(
+    pool: Pool, *rows: Registration, app_id: str = APP
+) -> list[Registered | BaseException]:
+    """Register rows of as many callers at the same time: they make one page."""
+    async with register_one(pool) as one:
         return await asyncio.gather(
-            *(one(APP, None, partial(one.read, row, as_it_is)) for row in rows),
+            *(one(app_id, None, partial(one.read, row, as_it_is)) for row in rows),
             return_exceptions=True,
         )
 
@@ -65,6 +95,24 @@ async def test_a_row_that_the_database_cannot_take_costs_its_neighbours_nothing(
     assert [first, third] == [(CREATED, NOW)] * 2
     stored = await pool.fetch("SELECT installation_id FROM installation ORDER BY 1")
     assert [row["installation_id"] for row in stored] == [key(1), key(3)]
+
+
+async def test_nor_does_it_cost_those_something_that_only_repeat(pool: Pool) -> None:
+    write = registering(pool).together
+    await write(APP, [told(1)])
+    poison = registration(2, facts=Facts(device_model="a\0b"))
+    rows: list[Row] = [poison, Unread(repeat(1), Reading(1)), told(3)]
+    error, *others = await write(APP, rows)
+    assert isinstance(error, asyncpg.PostgresError)
+    assert others == [(REFRESHED, NOW), (CREATED, NOW)]
+
+
+async def test_what_the_database_cannot_take_is_alone_when_it_is_settled_too(pool: Pool) -> None:
+    settle = registering(pool).settling
+    poison = registration(2, facts=Facts(device_model="a\0b"))
+    error, *others = await settle(APP, [poison, registration(3)])
+    assert isinstance(error, asyncpg.PostgresError)
+    assert others == [(CREATED, NOW)]
 
 
 async def test_a_row_that_breaks_a_rule_with_what_is_stored_is_refused_alone(pool: Pool) -> None:
@@ -98,7 +146,7 @@ async def test_each_row_of_a_page_is_answered_in_its_place(
     pool: Pool, beside: list[Registration]
 ) -> None:
     """Whether first registrations are beside those that may be repeats or not."""
-    _, write = registering(pool)
+    write = registering(pool).together
     assert await write(APP, [told(1), told(2)]) == [(CREATED, NOW)] * 2
     refused = InvalidField(FieldViolation("registration.platform", "must be another one"))
     reading = [Reading(1), Reading(3), Reading(4, refused), Reading(2)]
@@ -111,3 +159,42 @@ async def test_each_row_of_a_page_is_answered_in_its_place(
         (REFRESHED, NOW), Again(told(3, TOKEN)), *created, refused, (REFRESHED, NOW),
     ]  # fmt: skip
     assert [read.times for read in reading] == [0, 1, 1, 0]
+
+
+async def test_who_only_repeats_does_not_wait_for_a_row_that_is_locked(pool: Pool) -> None:
+    await registering(pool).together(APP, [told(1), told(2)])
+    changed = told(2, TOKEN, user_id="eve")._replace(content_hash=OTHER_HASH)
+    async with register_one(pool) as one, pool.acquire() as other, asyncio.TaskGroup() as group:
+        await other.execute("BEGIN")
+        await other.execute(
+            "SELECT FROM installation WHERE installation_id = $1 FOR UPDATE", key(2)
+        )
+        waiting = group.create_task(one(APP, repeat(2, OTHER_HASH), lambda: changed))
+        await until_somebody_waits(other)
+        for _ in range(3):
+            assert await one(APP, repeat(1), Reading(1)) == (REFRESHED, NOW)
+        assert not waiting.done()
+        await other.execute("COMMIT")
+        assert await waiting == (RegistrationOutcome.ROTATED, NOW)
+
+
+async def test_of_an_unknown_app_a_bad_row_is_bad_and_a_good_one_is_told(pool: Pool) -> None:
+    write = registering(pool).together
+    refused = InvalidField(FieldViolation("registration.platform", "must be another one"))
+    rows: list[Row] = [
+        Unread(repeat(1), Reading(1, refused)),
+        told(2),
+        Unread(repeat(3), Reading(3)),
+    ]
+    bad, good, unread = await write("nobody", rows)
+    assert bad is refused
+    assert isinstance(good, AppNotFound)
+    assert unread == Again(told(3, TOKEN))
+
+
+def test_what_waits_prints_no_token_and_no_user() -> None:
+    row = told(1, TOKEN)
+    printed = repr(Unread(repeat(1), partial(as_it_is, row)))
+    assert TOKEN not in printed
+    assert "ada" not in printed
+    assert str(key(1)) in printed

@@ -7,7 +7,7 @@ import pytest
 
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.connection import Pool
-from nuncio_registry.storage.registration import CREATE
+from nuncio_registry.storage.registration import Q
 from nuncio_runtime.clock import ManualClock
 from tests.storage.registry.repeating import moved, repeat, told
 from tests.storage.registry.roads import Pools, open_pools, road
@@ -113,4 +113,6 @@ async def plan_on_empty_tables(pools: Pools) -> None:
     for _ in range(6):
         await repeat_unknown(pools)
     for _ in range(6):
-        assert await pools.by_key.fetch(CREATE, APP, NOW, (), (), (), (), 1, ()) == []
+        assert (
+            await pools.by_key.fetch(Q.create_installations, APP, NOW, (), (), (), (), 1, ()) == []
+        )

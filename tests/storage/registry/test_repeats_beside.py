@@ -10,7 +10,7 @@ import pytest
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Repeat
 from nuncio_registry.storage.apps import PostgresApps
-from nuncio_registry.storage.registration import PostgresRegistrations
+from nuncio_registry.storage.registration import PostgresRegistrations, Q
 from tests.storage.registry.creating import KEYS, begin, new_rows, until_somebody_waits
 from tests.storage.registry.repeating import LATER, OTHER_HASH, repeat, told
 from tests.storage.registry.roads import Pools, open_pools, tables_of
@@ -67,7 +67,7 @@ async def test_nothing_beside_nothing_asks_nothing() -> None:
         )
 
 
-async def test_who_is_overtaken_moves_no_repeat_beside_it_on(pools: Pools) -> None:
+async def test_a_first_registration_that_is_overtaken_holds_no_repeat_up(pools: Pools) -> None:
     token = hex_token()
     await beside(pools, [told(1)], [], NOW)
     async with pools.main.acquire() as connection:
@@ -75,6 +75,13 @@ async def test_who_is_overtaken_moves_no_repeat_beside_it_on(pools: Pools) -> No
         writing = asyncio.create_task(beside(pools, [registration(3, token)], [repeat(1)]))
         await until_somebody_waits(connection)
         await connection.execute("COMMIT")
-    assert await writing == ((), {})
+    assert await writing == ((), {0: LATER})
     stored = (await tables_of(pools.main, APP))["installation"]
-    assert [row["registered_at"] for row in stored] == [NOW, NOW]
+    assert [row["registered_at"] for row in stored] == [LATER, NOW]
+
+
+def test_repeats_beside_others_are_told_apart_in_the_same_words() -> None:
+    alone, beside_others = (
+        " ".join(query.split()) for query in (Q.move_times_on, Q.create_installations)
+    )
+    assert f"WITH repeated AS ( {alone} )" in beside_others

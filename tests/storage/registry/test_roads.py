@@ -17,7 +17,9 @@ from nuncio.common.v1 import provider_pb2
 from nuncio.registry.v1 import installation_pb2, token_pb2
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio_registry.api.bulk import Bulk
+from nuncio_registry.api.rows import registration_of, repeat_of
 from nuncio_registry.api.values import timestamp_of
+from nuncio_registry.domain.coalesce import Again
 from nuncio_registry.domain.model import (
     ConsentChange,
     ConsentState,
@@ -26,9 +28,11 @@ from nuncio_registry.domain.model import (
     FactsChange,
     Permission,
     Provider,
+    Registration,
     Touch,
 )
 from nuncio_registry.domain.ports.lifecycle import Window
+from nuncio_registry.domain.register_one import Unread
 from nuncio_registry.domain.tokens import plain_token
 from nuncio_registry.storage.apps import PostgresApps
 from nuncio_registry.storage.hygiene import PostgresHygiene
@@ -73,6 +77,16 @@ class Pages(NamedTuple):
     pages: list[list[Row]]
 
 
+class Calls(NamedTuple):
+    """Two single registrations, of which the second one comes while the first one is looked at.
+
+    The second one is of the other installation with the other token.
+    """
+
+    first: Row
+    second: Row
+
+
 class Pass(NamedTuple):
     """Time goes by, in seconds."""
 
@@ -86,7 +100,7 @@ class Act(NamedTuple):
     number: int
 
 
-Step: TypeAlias = Pages | Pass | Act
+Step: TypeAlias = Pages | Calls | Pass | Act
 ACTS = ("update", "identify", "merge", "consent", "touch", "kill", "restore", "expire")
 
 times = st.none() | st.none() | st.sampled_from(SECONDS)
@@ -111,10 +125,18 @@ def walks_with(few: list[Row]) -> st.SearchStrategy[list[Step]]:
     pages = st.lists(st.lists(rows, min_size=1, max_size=3), min_size=1, max_size=3)
     steps = st.one_of(
         st.builds(lambda told: [Pages(told)], pages),
+        st.builds(lambda first, second: [Calls(first, _beside(first, second))], rows, rows),
         st.builds(lambda seconds: [Pass(seconds)], st.sampled_from((1, 60))),
         st.builds(_changed_meanwhile, st.sampled_from(few), st.sampled_from(ACTS)),
     )
     return st.lists(steps, min_size=2, max_size=5).map(lambda found: list(chain(*found)))
+
+
+def _beside(first: Row, second: Row) -> Row:
+    """The second row, as one that has nothing to do with the first one."""
+    (number,) = set(NUMBERS) - {first.number}
+    (token,) = set(TOKENS) - {first.token}
+    return second._replace(number=number, token=token)
 
 
 def _changed_meanwhile(row: Row, kind: str) -> list[Step]:
@@ -137,6 +159,8 @@ class Walk:
         """What comes of the step."""
         if isinstance(step, Pages):
             return await self._stream(step.pages)
+        if isinstance(step, Calls):
+            return await self._calls(*map(self._unread, step))
         if isinstance(step, Act):
             return await self._act(step.kind, key(step.number))
         return None
@@ -156,6 +180,30 @@ class Walk:
                 ahead = await bulk.read(following)
             answers.append(list((await bulk.write(page)).outcomes))
         return answers
+
+    async def _calls(self, first: Unread, second: Unread) -> list[object]:
+        """The first one is looked at alone, and goes on beside the second one if it has to."""
+        write, settle = self._road.together, self._road.settling
+        answers: list[object] = []
+        (looked,) = await write(self.app_id, [first])
+        if isinstance(looked, Again):
+            looked, beside = await write(self.app_id, [looked.row, second])
+        else:
+            (beside,) = await write(self.app_id, [second])
+        if isinstance(beside, Again):
+            (beside,) = await write(self.app_id, [beside.row])
+        for written in (looked, beside):
+            if isinstance(written, Registration):
+                answers += await settle(self.app_id, [written])
+            else:
+                answers.append(written)
+        return answers
+
+    def _unread(self, row: Row) -> Unread:
+        message = self._message(row)
+        repeat = self._road.repeats.read(message, repeat_of)
+        assert repeat is not None
+        return Unread(repeat, lambda: self._road.register.read((message, repeat), registration_of))
 
     def _message(self, row: Row) -> pb.Registration:
         message = pb.Registration(

@@ -24,10 +24,18 @@ from nuncio_registry.domain.identity import Identity
 from nuncio_registry.domain.installations import InstallationCare
 from nuncio_registry.domain.invalidate import Invalidate
 from nuncio_registry.domain.leader import Leader
+from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.preview import Preview
 from nuncio_registry.domain.reachability import Reachability
 from nuncio_registry.domain.register import Register
-from nuncio_registry.domain.register_one import RegisterOne, Row, WriteTogether, Written
+from nuncio_registry.domain.register_one import (
+    RegisterOne,
+    Row,
+    Settled,
+    SettleTogether,
+    WriteTogether,
+    Written,
+)
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.domain.restore import Restore
 from nuncio_registry.domain.sealing import KeyRing
@@ -134,6 +142,14 @@ async def _use_cases(
             WriteTogether(register, repeats), clock, waited=REGISTRATION_WAIT.observe
         )
     )
+    settling = await stack.enter_async_context(
+        Coalescer[str, Registration, Settled](
+            SettleTogether(register),
+            clock,
+            longest_wait=0.0,  # They have waited, for what they are not.
+            waited=REGISTRATION_WAIT.observe,
+        )
+    )
     audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))
     installations = PostgresInstallations(pools.main)
     selections = PostgresSelections(pools.main, walks=pools.walks)
@@ -143,7 +159,7 @@ async def _use_cases(
     return UseCases(
         apps=apps,
         register=register,
-        register_one=RegisterOne(register, together),
+        register_one=RegisterOne(register, together, settling),
         repeats=repeats,
         care=InstallationCare(installations, apps, clock),
         identity=Identity(installations, apps, clock),

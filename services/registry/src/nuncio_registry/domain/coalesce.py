@@ -34,7 +34,8 @@ class Again(NamedTuple, Generic[Row]):
 class _Waiting(NamedTuple, Generic[Row, Result]):
     """A row whose caller waits.
 
-    since: on the monotonic clock, in seconds, without the pages that it was in before.
+    since: on the monotonic clock, in seconds; later by what a page took that it was in before, but
+    not later than that of a row behind it.
     """
 
     row: Row
@@ -58,8 +59,7 @@ class Coalescer(Generic[Key, Row, Result]):
 
     write: stores a page of rows that have the same key, and gives one result per row, in order.
     What it raises, each caller of the page gets; so what is wrong with a single row is a result.
-    A row that it gives back (`Again`) is in the next page, before all that came later, and as one
-    that has waited already.
+    A row that it gives back (`Again`) is put before those that wait, and its wait goes on.
 
     A page leaves at once when none of its key is under way; else when one has been written, or,
     with fewer than `pages_at_once` under way, when its first row has waited `longest_wait`
@@ -71,9 +71,9 @@ class Coalescer(Generic[Key, Row, Result]):
     other. A caller that is cancelled takes its row back while that still waits; once its page has
     left, the page is written all the same, and nobody else notices.
 
-    Beyond `most_waiting` rows a caller is refused with WriteQueueFull: what cannot be written soon
-    is better tried again elsewhere. waited: told for each page how many seconds its first row
-    has waited.
+    When `most_waiting` rows wait, pages under way not counted, a caller is refused with
+    WriteQueueFull: what cannot be written soon is better tried again elsewhere. waited: told for
+    each page how many seconds its first row has waited.
 
     Use it as an asynchronous context manager: leaving waits for the pages under way.
     """
@@ -170,7 +170,8 @@ class Coalescer(Generic[Key, Row, Result]):
                 self._put_back(lane, again)
                 callers = len(page) - len(again) + len(lane.waiting)
                 lane.is_crowded = callers >= self._crowd
-                if lane.is_crowded and not self._is_closing:
+                is_full = len(lane.waiting) >= self._largest_page
+                if lane.is_crowded and not is_full and not self._is_closing:
                     break
         finally:
             lane.writers -= 1
@@ -214,7 +215,7 @@ class Coalescer(Generic[Key, Row, Result]):
         return again
 
     def _put_back(self, lane: _Lane[Row, Result], again: Sequence[_Waiting[Row, Result]]) -> None:
-        """Before all others, as they came before them: the first waits for longest."""
+        """Before the others, so that the first one of all has waited for longest."""
         for waiting in reversed(again):
             since = min(waiting.since, lane.waiting[0].since) if lane.waiting else waiting.since
             lane.waiting.appendleft(waiting._replace(since=since))

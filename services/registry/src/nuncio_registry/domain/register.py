@@ -1,10 +1,9 @@
 """Registration: what comes first is stored at once, the rest is looked at, decided and written."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
-from uuid import UUID
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.decide import decide
@@ -83,49 +82,10 @@ class Register:
         First registrations are stored first and for themselves; of the others that fit what is
         stored, all or none are. Raises AppNotFound.
         """
-        await self._apps.require(app_id)
-        results, _ = await self._page(app_id, rows, Asked((), now=self._clock.now()))
-        return results
-
-    async def page_beside(
-        self, app_id: str, rows: Sequence[Registration], repeats: Sequence[Repeat]
-    ) -> tuple[list[Result], list[Registered | None]]:
-        """As `page`, and what `Repeats.page` does, in the same trip. Raises AppNotFound."""
-        await self._apps.require(app_id)
-        asked = Asked(repeats, now=self._clock.now())
-        results, moved = await self._page(app_id, rows, asked)
-        return results, asked.answers(moved)
-
-    async def _page(
-        self, app_id: str, rows: Sequence[Registration], asked: Asked
-    ) -> tuple[list[Result], Mapping[int, datetime]]:
-        now = asked.now
-        rows = [_not_ahead(row, now) for row in rows]
-        hashes = [self._keys.hash(row.provider, row.token) for row in rows]
-        single = alone([row.installation_id for row in rows], hashes)
-        sealed = {rows[at].installation_id: self._seal(app_id, rows[at]) for at in single}
-        new = [
-            NewRow(
-                at,
-                is_new=True,
-                takes_token=True,
-                key_id=self._keys.newest,
-                sealed=sealed[rows[at].installation_id],
-            )
-            for at in single
-        ]
-        # In the page nobody else names them, so it does not matter that they are first.
-        created, moved = await self._registrations.create(
-            app_id, rows, new, hashes=hashes, beside=asked.rows, key_id=self._keys.newest, now=now
-        )
-        results: list[Result] = [Registered(RegistrationOutcome.CREATED, now)] * len(rows)
-        others = [at for at, row in enumerate(rows) if row.installation_id not in created]
-        if others:
-            left, theirs = [rows[at] for at in others], [hashes[at] for at in others]
-            settled = await self._settle(app_id, left, theirs, sealed, now)
-            for at, result in zip(others, settled, strict=True):
-                results[at] = result
-        return results, moved
+        created, _ = await self.first(app_id, rows, ())
+        left = [row for row, done in zip(rows, created, strict=True) if done is None]
+        settled = iter(await self.settle(app_id, left))
+        return [done or next(settled) for done in created]
 
     async def page_if_known(self, app_id: str, rows: Sequence[Registration]) -> list[Result] | None:
         """As `page`; None when there is no such app."""
@@ -134,39 +94,72 @@ class Register:
         except AppNotFound:
             return None
 
-    async def _settle(
-        self,
-        app_id: str,
-        rows: Sequence[Registration],
-        hashes: Sequence[bytes],
-        sealed: Mapping[UUID, bytes],
-        now: datetime,
-    ) -> list[Result]:
-        """Look at what is stored, decide, and write. sealed: the tokens that are sealed already."""
+    async def first(
+        self, app_id: str, rows: Sequence[Registration], repeats: Sequence[Repeat]
+    ) -> tuple[list[Registered | None], list[Registered | None]]:
+        """Store first registrations, and do in the same trip what `Repeats.page` does.
+
+        None for the rows that `settle` is there for, and for what does not only repeat. Raises
+        AppNotFound.
+        """
+        await self._apps.require(app_id)
+        asked = Asked(repeats, now=self._clock.now())
+        rows = [_not_ahead(row, asked.now) for row in rows]
+        hashes = self._hashes(rows)
+        new = [
+            NewRow(
+                at,
+                is_new=True,
+                takes_token=True,
+                key_id=self._keys.newest,
+                sealed=self._seal(app_id, rows[at]),
+            )
+            for at in alone([row.installation_id for row in rows], hashes)
+        ]
+        # In the page nobody else names them, so it does not matter that they are first.
+        created, moved = await self._registrations.create(
+            app_id,
+            rows,
+            new,
+            hashes=hashes,
+            beside=asked.rows,
+            key_id=self._keys.newest,
+            now=asked.now,
+        )
+        done = Registered(RegistrationOutcome.CREATED, asked.now)
+        first = [done if row.installation_id in created else None for row in rows]
+        return first, asked.answers(moved)
+
+    async def settle(self, app_id: str, rows: Sequence[Registration]) -> list[Result]:
+        """Look at what is stored, decide, and write, in order. Raises AppNotFound."""
+        await self._apps.require(app_id)
+        if not rows:
+            return []
+        now = self._clock.now()
+        rows = [_not_ahead(row, now) for row in rows]
+        hashes = self._hashes(rows)
 
         def plan(known: Iterable[Known]) -> Plan:
-            return self._sealed(app_id, rows, sealed, decide(rows, hashes, known=known, now=now))
+            return self._sealed(app_id, rows, decide(rows, hashes, known=known, now=now))
 
         return await self._registrations.register(app_id, rows, hashes=hashes, now=now, plan=plan)
 
-    def _sealed(
-        self,
-        app_id: str,
-        rows: Sequence[Registration],
-        sealed: Mapping[UUID, bytes],
-        plan: Plan,
-    ) -> Plan:
+    def _sealed(self, app_id: str, rows: Sequence[Registration], plan: Plan) -> Plan:
         """Put in the sealed tokens that are not stored yet in this very form.
 
         What is stored under the newest key stays; but subscriptions, whose keys may have changed.
         """
+        newest = self._keys.newest
         for round_ in plan.rounds:
             for position, new in enumerate(round_.rows):
                 row = rows[new.row]
-                if new.key_id != self._keys.newest or row.provider == Provider.WEB_PUSH:
-                    token = sealed.get(row.installation_id) or self._seal(app_id, row)
-                    round_.rows[position] = new._replace(key_id=self._keys.newest, sealed=token)
+                if new.key_id != newest or row.provider == Provider.WEB_PUSH:
+                    sealed = self._seal(app_id, row)
+                    round_.rows[position] = new._replace(key_id=newest, sealed=sealed)
         return plan
+
+    def _hashes(self, rows: Iterable[Registration]) -> list[bytes]:
+        return [self._keys.hash(row.provider, row.token) for row in rows]
 
     def _seal(self, app_id: str, row: Registration) -> bytes:
         return self._keys.seal(row.token, bound_to(app_id, row.installation_id))

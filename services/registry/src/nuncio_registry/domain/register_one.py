@@ -1,14 +1,18 @@
 """Registration of single rows: those of concurrent callers are written together.
 
 A row is first held against what is stored. Who only repeats that is done; who does not is read and
-checked then, and written in the next page, beside the rows that are held against what is stored
-there.
+checked then, and goes into the next page as a first registration, beside the rows that are held
+against what is stored there. What is neither is settled in pages of its own: these lock rows, and
+may wait for others who do.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from nuncio_registry.domain.coalesce import Again, Coalescer
+from nuncio_registry.domain.errors import AppNotFound
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Registered, Repeat, Result
 from nuncio_registry.domain.register import Register
@@ -16,6 +20,9 @@ from nuncio_registry.domain.repeats import Repeats
 from nuncio_runtime.errors import FieldViolation, InvalidField, ServiceError
 
 T = TypeVar("T")
+
+_SLICE: Final = 100
+"""Rows that are read in one go: some milliseconds, in which no other call is served."""
 
 
 class Unread(NamedTuple):
@@ -27,63 +34,99 @@ class Unread(NamedTuple):
     repeat: Repeat
     read: Callable[[], Registration]
 
+    def __repr__(self) -> str:
+        return f"Unread({self.repeat.installation_id})"
 
+
+# A row that was read is one that came back: it repeats nothing.
 Row: TypeAlias = Unread | Registration
 
-# What a row did, the rule that it breaks, or what went wrong when it was written.
-Written: TypeAlias = Result | Exception
+# What a row did, itself when it has to be settled, or what is wrong with it or its writing.
+Written: TypeAlias = Registered | Registration | Exception
+
+Settled: TypeAlias = Result | Exception
 
 
 class WriteTogether:
-    """Writes the pages of a coalescer."""
+    """Writes pages of rows: repeats and first registrations."""
 
     def __init__(self, register: Register, repeats: Repeats) -> None:
         self._register = register
         self._repeats = repeats
 
     async def __call__(self, app_id: str, rows: Sequence[Row]) -> Sequence[Written | Again[Row]]:
-        """Write the page, and when one of its rows is in the way, each row for itself.
+        """Write the page, and when a row is in the way, each that is not a repeat for itself.
 
-        Its first registrations may be stored by then: such a row says REFRESHED. Raises
-        AppNotFound, and the storage's faults: those are not the fault of a row.
+        Raises the storage's faults: those are not the fault of a row.
         """
-        try:
-            return await self._page(app_id, rows)
-        except ServiceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the caller of the row gets it
-            return [error] if len(rows) == 1 else [(await self(app_id, [row]))[0] for row in rows]
-
-    async def _page(self, app_id: str, rows: Sequence[Row]) -> Sequence[Written | Again[Row]]:
         unread = [row for row in rows if isinstance(row, Unread)]
         known = [row for row in rows if isinstance(row, Registration)]
-        repeats = [row.repeat for row in unread]
-        if known:
-            written, repeated = await self._register.page_beside(app_id, known, repeats)
-        else:
-            written, repeated = [], await self._repeats.page(app_id, repeats)
-        of_unread, of_known = iter(zip(unread, repeated, strict=True)), iter(written)
-        return [
-            next(of_known) if isinstance(row, Registration) else _answer(*next(of_unread))
-            for row in rows
-        ]
+        of_known, of_unread = map(iter, await self._page(app_id, known, [r.repeat for r in unread]))
+        answers: list[Written | Again[Row]] = []
+        for at, row in enumerate(rows, start=1):
+            if isinstance(row, Registration):
+                answers.append(next(of_known) or row)
+            else:
+                answers.append(next(of_unread) or _read(row))
+            if not at % _SLICE:
+                await asyncio.sleep(0)
+        return answers
+
+    async def _page(
+        self, app_id: str, rows: Sequence[Registration], repeats: Sequence[Repeat]
+    ) -> tuple[Sequence[Registered | Exception | None], Sequence[Registered | None]]:
+        if not rows:
+            return [], await self._repeats.page(app_id, repeats)
+        try:
+            return await self._register.first(app_id, rows, repeats)
+        except AppNotFound as error:
+            # Others may have worse to hear: what is wrong with them.
+            return [error] * len(rows), [None] * len(repeats)
+        except ServiceError:
+            raise
+        except Exception:  # noqa: BLE001 - the caller of the row gets it
+            first = await _each(partial(self._first, app_id), rows)
+            return first, await self._repeats.page(app_id, repeats)
+
+    async def _first(
+        self, app_id: str, rows: Sequence[Registration]
+    ) -> Sequence[Registered | None]:
+        first, _ = await self._register.first(app_id, rows, ())
+        return first
 
 
-def _answer(row: Unread, registered: Registered | None) -> Written | Again[Row]:
-    if registered is not None:
-        return registered
-    try:
-        return Again(row.read())
-    except InvalidField as error:
-        return error
+class SettleTogether:
+    """Writes pages of what is left of those."""
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+
+    async def __call__(self, app_id: str, rows: Sequence[Registration]) -> Sequence[Settled]:
+        """Write the page, and when one of its rows is in the way, each row for itself.
+
+        Raises AppNotFound, and the storage's faults: those are not the fault of a row.
+        """
+        settle = partial(self._register.settle, app_id)
+        try:
+            return await settle(rows)
+        except ServiceError:
+            raise
+        except Exception:  # noqa: BLE001 - the caller of the row gets it
+            return await _each(settle, rows)
 
 
 class RegisterOne:
     """Stores the token of one installation."""
 
-    def __init__(self, register: Register, together: Coalescer[str, Row, Written]) -> None:
+    def __init__(
+        self,
+        register: Register,
+        together: Coalescer[str, Row, Written],
+        settling: Coalescer[str, Registration, Settled],
+    ) -> None:
         self._register = register
         self._together = together
+        self._settling = settling
 
     def read(self, row: T, read: Callable[[T], Registration]) -> Registration:
         """Read and check a row. Raises InvalidField."""
@@ -97,17 +140,41 @@ class RegisterOne:
     ) -> Registered:
         """Register one row.
 
-        repeat: what it is held against what is stored by; None when it cannot be right. Raises
-        InvalidField, also of what `read` raises, AppNotFound, and WriteQueueFull when too many wait
-        already.
+        repeat: what it is held against what is stored by; None when the row cannot be right, and
+        `read` says why. Raises InvalidField, AppNotFound, WriteQueueFull when too many wait
+        already, and the storage's faults.
         """
         row = read() if repeat is None else Unread(repeat, read)
-        written = await self._together.put(app_id, row)
+        written: Written | Settled = await self._together.put(app_id, row)
+        if isinstance(written, Registration):
+            written = await self._settling.put(app_id, written)
         if isinstance(written, Exception):
             raise written
         if isinstance(written, FieldViolation):
             raise _refused(written)
         return written
+
+
+def _read(row: Unread) -> Written | Again[Row]:
+    try:
+        return Again(row.read())
+    except InvalidField as error:
+        return error
+
+
+async def _each(
+    write: Callable[[Sequence[Registration]], Awaitable[Sequence[T]]], rows: Sequence[Registration]
+) -> list[T | Exception]:
+    """Write each row for itself. Raises faults that are not the fault of a row."""
+    written: list[T | Exception] = []
+    for row in rows:
+        try:
+            written += await write([row])
+        except ServiceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the caller of the row gets it
+            written.append(error)
+    return written
 
 
 def _refused(violation: FieldViolation) -> InvalidField:

@@ -1,5 +1,5 @@
-"""Registration: one statement for repeats, one for first registrations; for the rest of a page the
-rows are locked, the plan is asked for, and carried out.
+"""Registration: one statement for repeats, one for first registrations and repeats beside them; for
+the rest of a page the rows are locked, the plan is asked for, and carried out.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,10 +16,6 @@ from nuncio_registry.storage.ownership import Ownership, release, take
 from nuncio_runtime.postgres import load_queries, storage_faults
 
 Q: Final = load_queries("nuncio_registry.storage", "registration.sql")
-
-_REPEATED: Final = "SELECT NULL::bigint AS position, now() AS registered_at LIMIT 0 /* repeated */"
-CREATE: Final = Q.create_installations.replace(_REPEATED, Q.move_times_on)
-"""First registrations, and repeats beside them: two statements cost as much again."""
 
 
 class PostgresRegistrations(Storage):
@@ -62,9 +58,11 @@ class PostgresRegistrations(Storage):
         told = [rows_.registration_row(rows[row.row], row, hashes[row.row]) for row in ordered]
         try:
             with storage_faults():
-                written = await self._by_key.fetch(CREATE, app_id, now, *columns, key_id, told)
+                written = await self._by_key.fetch(
+                    Q.create_installations, app_id, now, *columns, key_id, told
+                )
         except RACES:
-            return (), {}
+            return (), await self.move_times_on(app_id, beside, key_id=key_id, now=now)
         created = {id_ for id_, position, _ in written if position is None}
         moved = {order[at - 1]: registered_at for _, at, registered_at in written if at}
         return created, moved

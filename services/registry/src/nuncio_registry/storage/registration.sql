@@ -59,9 +59,23 @@ RETURNING told.position, i.registered_at;
 -- name: create_installations
 -- First registrations: those of the rows $8 whose installation and token nobody has. Gives them;
 -- the others are left alone. Whoever is overtaken by another transaction fails as a whole. And what
--- move_times_on does with $3 to $7: it comes into the place of `repeated`, and its positions are given.
+-- move_times_on does, word for word; gives its positions. Repeats alone go without all of this.
 WITH repeated AS (
-  SELECT NULL::bigint AS position, now() AS registered_at LIMIT 0 /* repeated */
+  UPDATE installation AS i
+     SET registered_at = greatest(i.registered_at, $2::timestamptz),
+         observed_at = greatest(i.observed_at, coalesce(told.observed_at, $2)),
+         last_seen_at = greatest(i.last_seen_at, coalesce(told.last_seen_at, $2))
+    FROM (
+           SELECT $1::text AS app_id, given.*
+             FROM unnest($3::uuid[], $4::bytea[], $5::timestamptz[], $6::timestamptz[])
+                  WITH ORDINALITY
+                  AS given (installation_id, content_hash, observed_at, last_seen_at, position)
+           OFFSET 0
+         ) AS told
+   WHERE i.app_id = told.app_id AND i.installation_id = told.installation_id
+     AND i.content_hash = told.content_hash AND i.token_state = 1 AND i.token_key_id = $7
+     AND (told.observed_at IS NULL OR told.observed_at >= i.observed_at)
+  RETURNING told.position, i.registered_at
 ), new AS MATERIALIZED (
   SELECT told.*
     FROM unnest($8::registration[]) AS told

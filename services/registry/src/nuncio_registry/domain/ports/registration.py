@@ -141,8 +141,8 @@ class Registrations(Protocol):
         """Store those of the rows `new` whose installation and token nobody has; which they were.
 
         Each is in ledger and feed as `register` puts it there. new: no two of one installation or
-        one token. beside: done as `move_times_on` does it, and told in its way. When another
-        transaction comes between, nothing is stored.
+        one token. When another transaction comes between, none is stored. beside: done as
+        `move_times_on` does it, and told in its way, in any case.
         """
 
     async def register(
