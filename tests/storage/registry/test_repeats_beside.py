@@ -10,6 +10,7 @@ import pytest
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Repeat
 from nuncio_registry.storage.apps import PostgresApps
+from nuncio_registry.storage.connection import Q as Ownerships
 from nuncio_registry.storage.registration import PostgresRegistrations, Q
 from tests.storage.registry.creating import KEYS, begin, new_rows, until_somebody_waits
 from tests.storage.registry.repeating import LATER, OTHER_HASH, repeat, told
@@ -78,6 +79,27 @@ async def test_a_first_registration_that_is_overtaken_holds_no_repeat_up(pools: 
     assert await writing == ((), {0: LATER})
     stored = (await tables_of(pools.main, APP))["installation"]
     assert [row["registered_at"] for row in stored] == [LATER, NOW]
+
+
+async def test_while_somebody_runs_alone_repeats_go_on_and_first_registrations_are_left(
+    pools: Pools,
+) -> None:
+    await beside(pools, [told(1)], [], NOW)
+    async with pools.main.acquire() as connection, connection.transaction():
+        await connection.execute(Ownerships.run_alone, APP)
+        assert await beside(pools, [registration(2)], [repeat(1)]) == (set(), {0: LATER})
+    assert await beside(pools, [registration(2)], []) == ({key(2)}, {})
+
+
+async def test_who_is_to_run_alone_waits_for_the_first_registrations_under_way(
+    pools: Pools,
+) -> None:
+    async with pools.main.acquire() as connection:
+        await begin(connection, registration(1))
+        alone = asyncio.create_task(pools.main.execute(Ownerships.run_alone, APP))
+        await until_somebody_waits(connection)
+        await connection.execute("COMMIT")
+    await alone
 
 
 def test_repeats_beside_others_are_told_apart_in_the_same_words() -> None:

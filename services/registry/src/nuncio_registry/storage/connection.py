@@ -36,7 +36,8 @@ BEGIN_BY_KEY: Final = "; ".join(
 
 ACQUIRE_SECONDS: Final = 10.0
 
-# After its first failure a transaction queues up, so only first attempts of others come between.
+# After its first failure a transaction has the app for itself; what it still may meet is a deadlock
+# with statements that take no part in this.
 _ATTEMPTS: Final = 10
 
 
@@ -133,13 +134,13 @@ class Storage:
     ) -> T:
         """Run a transaction that finds its rows by key until no other one comes in its way.
 
-        Raises StorageUnavailable.
+        Those of an app run side by side; one that was overtaken runs alone. Raises
+        StorageUnavailable.
         """
         for number in range(_ATTEMPTS):
             try:
                 async with self.transaction(BEGIN_BY_KEY) as connection:
-                    if number:
-                        await connection.execute(Q.queue_up, app_id)
+                    await connection.execute(Q.run_alone if number else Q.run_with_others, app_id)
                     return await attempt(connection)
             except RACES:
                 continue

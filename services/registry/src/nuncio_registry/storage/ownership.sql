@@ -1,6 +1,11 @@
--- name: queue_up
--- Writers of an app that came into each other's way take turns until the transaction ends.
+-- name: run_alone
+-- Until the transaction ends, no other one that writes installations of the app begins: neither
+-- those of run_with_others, nor first registrations, which are left to them meanwhile.
 SELECT pg_advisory_xact_lock(hashtextextended($1, 1));
+
+-- name: run_with_others
+-- Wait for who runs alone. However many come, who waits to run alone is next.
+SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 1));
 
 -- name: release_tokens
 -- The installations $2 own the tokens $3 of the environments $4 no more; how many did. Whoever died

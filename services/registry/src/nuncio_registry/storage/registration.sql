@@ -58,8 +58,9 @@ RETURNING told.position, i.registered_at;
 
 -- name: create_installations
 -- First registrations: those of the rows $8 whose installation and token nobody has. Gives them;
--- the others are left alone. Whoever is overtaken by another transaction fails as a whole. And what
--- move_times_on does, word for word; gives its positions. Repeats alone go without all of this.
+-- the others are left alone, and so are all while somebody runs alone, whom they would overtake.
+-- Whoever is overtaken by another transaction fails as a whole. And what move_times_on does, word
+-- for word; gives its positions. Repeats alone go without all of this.
 WITH repeated AS (
   UPDATE installation AS i
      SET registered_at = greatest(i.registered_at, $2::timestamptz),
@@ -76,6 +77,8 @@ WITH repeated AS (
      AND i.content_hash = told.content_hash AND i.token_state = 1 AND i.token_key_id = $7
      AND (told.observed_at IS NULL OR told.observed_at >= i.observed_at)
   RETURNING told.position, i.registered_at
+), others AS MATERIALIZED (
+  SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1, 1)) AS may_run
 ), new AS MATERIALIZED (
   SELECT told.*
     FROM unnest($8::registration[]) AS told
@@ -92,7 +95,7 @@ WITH repeated AS (
               AND o.environment = told.environment
            OFFSET 0
          ) AS o ON TRUE
-   WHERE i.is_known IS NULL AND o.is_owned IS NULL
+   WHERE i.is_known IS NULL AND o.is_owned IS NULL AND (SELECT may_run FROM others)
 ), created AS (
   INSERT INTO installation (
            app_id, installation_id, platform, provider, environment,
