@@ -62,9 +62,16 @@ def test_a_suite_whose_database_cannot_be_started_again_says_so_and_ends(folder:
 
 def test_an_import_into_an_unknown_app_ends_at_once(suite: RunningSuite, tmp_path: Path) -> None:
     file = tmp_path / "rows.ndjson"
-    file.write_text("".join(f'{{"platform": "ios", "token": "{n:064x}"}}\n' for n in range(9_000)))
+    rejects, partial = (tmp_path / f"rows.ndjson.rejects{end}" for end in ("", ".partial"))
+    good = "".join(f'{{"platform": "ios", "token": "{n:064x}"}}\n' for n in range(9_000))
+    file.write_text('{"platform": "amiga"}\n' + good)
+    rejects.write_text("of an earlier import")
     refused = suite.nuncio("tokens", "import", str(file), "--app", "nowhere")
     assert (refused.returncode, refused.stdout) == (1, "")
-    last = refused.stderr.splitlines()[-1]
-    assert last == "error: There is no app with this id: nowhere (APP_NOT_FOUND)"
-    assert list(tmp_path.iterdir()) == [file]
+    assert refused.stderr.splitlines()[-3:] == [
+        f"1 rejected before the import broke off, kept in {partial}",
+        f"{rejects} is as an earlier import left it",
+        "error: There is no app with this id: nowhere (APP_NOT_FOUND)",
+    ]
+    assert rejects.read_text() == "of an earlier import"
+    assert partial.read_text().count("\n") == 1

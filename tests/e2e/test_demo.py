@@ -17,6 +17,7 @@ def test_the_demo_ends_with_closed_books_and_dead_tokens_gone(tmp_path: Path) ->
     done = nuncio("demo", "--installations", "500", "--json", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\x1b" not in done.stdout + done.stderr
+    assert "which is deleted at the end; --keep keeps it" in done.stdout
     result = json.loads(out.read_bytes())
     assert result["installations"] == 500
     first, second = result["dispatches"]

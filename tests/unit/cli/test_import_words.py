@@ -38,7 +38,7 @@ async def check(
     file: Path, content: str, mapping: FieldMapping | None = None, layout: Format = Format.CSV
 ) -> Summary:
     job = job_for(file, content, mapping, layout)
-    return await import_file(job, None, report=no_report)
+    return await import_file(job, None, report=no_report, on_break=no_report)
 
 
 async def why(file: Path, content: str, mapping: FieldMapping | None = None) -> tuple[str, str]:

@@ -28,7 +28,7 @@ async def check(file: Path, layout: Format, *, rejects: Path | None = None) -> S
         app_id="shop",
         observed_at=observed_now_or_at(file),
     )
-    return await import_file(job, None, report=no_report)
+    return await import_file(job, None, report=no_report, on_break=no_report)
 
 
 def names(folder: Path) -> list[str]:
@@ -163,7 +163,10 @@ async def test_what_was_rejected_before_a_file_breaks_off_is_kept(tmp_path: Path
     file.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(FileUnusable):
         await check(file, Format.CSV)
-    assert "xyz" in (tmp_path / "rejects").read_text()
+    assert names(tmp_path) == ["in.csv.gz", "rejects.partial"]
+    partial = tmp_path / "rejects.partial"
+    assert "xyz" in partial.read_text()
+    assert stat.S_IMODE(partial.stat().st_mode) == 0o600
 
 
 def test_rows_are_as_old_as_their_file_and_never_younger_than_now(tmp_path: Path) -> None:
@@ -175,11 +178,12 @@ def test_rows_are_as_old_as_their_file_and_never_younger_than_now(tmp_path: Path
     assert observed_now_or_at(file).seconds < 5_000_000_000
 
 
-async def test_a_file_is_never_overwritten_by_its_own_rejects(tmp_path: Path) -> None:
-    file = tmp_path / "rejects"
+@pytest.mark.parametrize("name", ["rejects", "rejects.partial"])
+async def test_a_file_is_never_overwritten_by_its_own_rejects(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
     file.write_text("platform,token\nios,xyz\n")
     with pytest.raises(OptionInvalid):
-        await check(file, Format.CSV)
+        await check(file, Format.CSV, rejects=tmp_path / "rejects")
     assert "xyz" in file.read_text()
 
 

@@ -23,4 +23,4 @@ async def keep_database(postgres: EmbeddedPostgres, notice: Notice) -> None:
             try:
                 await postgres.start_again()
             except EmbeddedPostgresError as error:
-                raise DatabaseGone(detail=str(error)) from error
+                raise DatabaseGone(detail="; ".join(str(error).splitlines())) from error

@@ -1,6 +1,7 @@
 """What people and programs see: results on stdout, progress, notices and errors on stderr.
 
-On a terminal there are colours and live bars; where output is piped it is plain lines.
+On a terminal there are colours and live bars; where output is piped it is plain lines. Values may
+come from anybody, an app's users included: all text for people goes through visible().
 """
 
 import sys
@@ -36,6 +37,7 @@ from nuncio_cli.errors import (
     SystemRefused,
     exit_code,
 )
+from nuncio_cli.visible import visible
 from nuncio_runtime.config import ConfigError
 from nuncio_runtime.errors import ServiceError
 
@@ -65,14 +67,17 @@ def _console(*, stderr: bool) -> Console:
 
 
 def say(text: str = "", *, style: str = "") -> None:
-    """One line of result for people. The text is shown as it is, without markup."""
-    stdout().print(Text(text, style=style))
+    """One line of result for people, without markup; control characters are shown as escapes."""
+    stdout().print(Text(visible(text), style=style))
 
 
 def notice(text: str, *, style: str = "dim") -> None:
-    """One line on stderr; nothing when nobody is there to read it, as after a hang-up."""
+    """One line on stderr, as say() has it on stdout.
+
+    Nothing when nobody is there to read it, as after a hang-up.
+    """
     with suppress(OSError):
-        stderr().print(Text(text, style=style))
+        stderr().print(Text(visible(text), style=style))
 
 
 def emit(document: Mapping[str, Any]) -> None:
@@ -105,7 +110,7 @@ def table(
             column.removesuffix("#"), justify="right" if column.endswith("#") else "left"
         )
     for row in rows:
-        grid.add_row(*(Text(number(cell)) for cell in row))
+        grid.add_row(*(Text(visible(number(cell))) for cell in row))
     console.print(grid)
 
 
@@ -190,7 +195,7 @@ def complete(work: Coroutine[Any, Any, None], *, as_json: bool = False) -> None:
         report_error(error, as_json=as_json)
         raise typer.Exit(exit_code(error)) from error
     except ConfigError as error:
-        report_error(AddressRefused(detail=str(error)), as_json=as_json)
+        report_error(AddressRefused(detail="; ".join(error.problems)), as_json=as_json)
         raise typer.Exit(ExitCode.USAGE) from error
     except BrokenPipeError:
         raise  # Whoever read the output has enough of it: no failure to speak of.

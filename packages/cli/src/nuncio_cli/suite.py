@@ -218,7 +218,7 @@ async def _database(stack: AsyncExitStack, plan: SuitePlan) -> EmbeddedPostgres:
     try:
         return await stack.enter_async_context(opened)
     except EmbeddedPostgresError as error:
-        raise SuiteFailed(detail=str(error)) from error
+        raise SuiteFailed(detail="; ".join(str(error).splitlines())) from error
 
 
 async def _migrate(dsns: Mapping[str, SecretStr]) -> None:

@@ -43,6 +43,9 @@ def demo(
         report = ReportFile(json_file)
         say: Callable[[str], None] = output.notice if report.is_stdout else output.say
         with demo_folder(data, keep=keep) as folder:
-            await run_demo(folder, installations, seed=seed, report=report, say=say)
+            await run_demo(
+                folder, installations, seed=seed, report=report, say=say,
+                kept=keep or data is not None,
+            )  # fmt: skip
 
     output.complete(work(), as_json=str(json_file) == "-")

@@ -1,6 +1,8 @@
 """nuncio tokens: import, show; restore is in a module of its own."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +22,15 @@ from nuncio.registry.v1.registry_service_pb2 import GetInstallationRequest, List
 from nuncio_cli import installation_view, output
 from nuncio_cli.connect import clients
 from nuncio_cli.errors import ExitCode
-from nuncio_cli.imports.formats import Format, guess_format, rejects_of
-from nuncio_cli.imports.job import ImportJob, Summary, import_file, observed_now_or_at
+from nuncio_cli.imports.formats import STDIN, Format, guess_format, rejects_of
+from nuncio_cli.imports.job import (
+    ImportJob,
+    Summary,
+    import_file,
+    observed_as_told,
+    observed_now_or_at,
+)
 from nuncio_cli.imports.mapping import FieldMapping
-from nuncio_cli.imports.registration import timestamp
 from nuncio_cli.imports.rows import BadValueError
 from nuncio_cli.options import AppId, AsJson
 from nuncio_cli.reaching import Where, reaching
@@ -32,8 +39,23 @@ from nuncio_cli.stubs import RegistryStub
 group = typer.Typer(help="Push tokens and their installations.", no_args_is_help=True)
 
 
+def token_file(text: str) -> Path:
+    """The file of an argument; "-" is standard input. Raises BadParameter."""
+    file = STDIN if text == "-" else Path(text)
+    fault = "is a directory" if file.is_dir() else "" if file.exists() else "does not exist"
+    if fault:
+        message = f"'{file}' {fault}."
+        raise typer.BadParameter(message)
+    return file
+
+
 TokenFile = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, help="The file; .gz is unpacked.")
+    Path,
+    typer.Argument(
+        parser=token_file,
+        metavar="FILE",
+        help="The file, or - for standard input; what is packed with gzip is unpacked.",
+    ),
 ]
 Layout = Annotated[
     Format | None, typer.Option("--format", help="Default: by the file's name, ndjson or csv.")
@@ -42,7 +64,10 @@ MappingFile = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="TOML file; see docs/import.md.")
 ]
 RejectsFile = Annotated[
-    Path | None, typer.Option(help="Where rows go that are not taken. Default: FILE.rejects")
+    Path | None,
+    typer.Option(
+        help="Where rows go that are not taken. Default: FILE.rejects; ./stdin.rejects for -"
+    ),
 ]
 ObservedAt = Annotated[
     str,
@@ -149,12 +174,22 @@ async def _run(job: ImportJob, where: Where, *, dry_run: bool, quiet: bool) -> S
     what = "checking" if dry_run else "importing"
     with output.progress(what, unit="%", quiet=quiet) as report:
         async with clients(*where) as services:
-            return await import_file(job, None if dry_run else services.registry, report=report)
+            registry = None if dry_run else services.registry
+            on_break = output.no_report if quiet else partial(_tell_break, job.rejects)
+            return await import_file(job, registry, report=report, on_break=on_break)
+
+
+def _tell_break(rejects: Path, count: int, kept: Path) -> None:
+    """Say where the rejects of an import are that breaks off, and whose the rejects file is."""
+    if count:
+        output.notice(f"{count:,} rejected before the import broke off, kept in {kept}")
+    if rejects.is_file():
+        output.notice(f"{rejects} is as an earlier import left it")
 
 
 def _time_option(text: str) -> Timestamp:
     try:
-        return timestamp(text, "--observed-at")
+        return observed_as_told(text, "--observed-at", now=datetime.now(UTC))
     except BadValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -33,8 +33,9 @@ async def run_demo(
     seed: int,
     report: ReportFile,
     say: Callable[[str], None],
+    kept: bool,
 ) -> None:
-    """Raises DemoFailed when something does not hold."""
+    """kept: the folder stays when all is over. Raises DemoFailed when something does not hold."""
     plan = SuitePlan(
         data=folder,
         with_simulator=True,
@@ -42,7 +43,7 @@ async def run_demo(
         settings=SETTINGS,
     )
     say("nuncio: PostgreSQL, registry, targeting, dispatcher, feedback, and simulated providers")
-    say(f"everything is kept in {folder}")
+    say(whereabouts(folder, kept=kept))
     async with running_suite(plan, notice=output.notice) as suite:
         assert suite.simulator is not None
         async with (
@@ -56,6 +57,13 @@ async def run_demo(
     say(f"done in {result.seconds:.1f} s")
     if not result.holds:
         raise DemoFailed(detail="; ".join(w for w, holds in result.checks().items() if not holds))
+
+
+def whereabouts(folder: Path, *, kept: bool) -> str:
+    """Where everything is, and what becomes of it."""
+    if kept:
+        return f"everything is kept in {folder}"
+    return f"everything is in {folder}, which is deleted at the end; --keep keeps it"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from nuncio_cli.imports.csv_rows import CsvRows
 from nuncio_cli.imports.mapping import FieldMapping
 from nuncio_cli.imports.ndjson_rows import NdjsonRows
 from nuncio_cli.imports.onesignal import OneSignalRows
+from nuncio_cli.imports.rejects import PARTIAL
 from nuncio_cli.imports.rows import Reader
 from nuncio_cli.imports.source import Source
 
@@ -41,7 +42,9 @@ FIXED_LAYOUTS: Final = (Format.ONESIGNAL, Format.AZURE)
 
 REJECTS: Final = ".rejects"
 DRY_RUN: Final = ".dry-run"
-PASSED_OVER: Final = (".gz", REJECTS, DRY_RUN)
+PASSED_OVER: Final = (".gz", REJECTS, DRY_RUN, PARTIAL)
+
+STDIN: Final = Path("/dev/stdin")
 
 
 def reader_for(layout: Format, source: Source, mapping: FieldMapping) -> Reader:
@@ -61,7 +64,9 @@ def guess_format(path: Path) -> Format:
 
 
 def rejects_of(file: Path, layout: Format, *, dry_run: bool) -> Path:
-    """Where the rejects of a file go by default; those of a pipe into the working folder."""
+    """Where the rejects of a file go by default; those of a pipe, or of whatever standard input
+    is, into the working folder."""
     # The rejects of an Azure export are no such export, but rows in nuncio's own words.
     suffix = (DRY_RUN if dry_run else "") + REJECTS + (".ndjson" if layout is Format.AZURE else "")
-    return file.with_name(file.name + suffix) if file.is_file() else Path(file.name + suffix)
+    beside = file.is_file() and file != STDIN
+    return file.with_name(file.name + suffix) if beside else Path(file.name + suffix)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -13,13 +14,16 @@ from nuncio_cli.imports.formats import FIXED_LAYOUTS, Format, reader_for
 from nuncio_cli.imports.header import alike, check_header
 from nuncio_cli.imports.load import Tally, check_only, read_pages, register
 from nuncio_cli.imports.mapping import FieldMapping
-from nuncio_cli.imports.registration import registration_from
-from nuncio_cli.imports.rejects import Rejects
-from nuncio_cli.imports.rows import Row
+from nuncio_cli.imports.registration import registration_from, time_seen
+from nuncio_cli.imports.rejects import OnBreak, Rejects, draft_of
+from nuncio_cli.imports.rows import BadValueError, Row
 from nuncio_cli.imports.source import open_source
 from nuncio_cli.stubs import RegistryStub
 
 Report = Callable[..., None]
+
+# The registry takes no row that was seen later than this from now.
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +72,24 @@ class Summary(NamedTuple):
         }
 
 
-async def import_file(job: ImportJob, registry: RegistryStub | None, *, report: Report) -> Summary:
+async def import_file(
+    job: ImportJob, registry: RegistryStub | None, *, report: Report, on_break: OnBreak
+) -> Summary:
     """Register the rows of a file, or only check them when there is no registry.
 
-    report: told bytes done, a note, and the total, after each page. Raises MappingInvalid,
-    OptionInvalid, FileUnusable, and RemoteError.
+    report: told bytes done, a note, and the total, after each page. on_break: told of the rejects
+    of an import that breaks off after it has begun. Raises MappingInvalid, OptionInvalid,
+    FileUnusable, and RemoteError.
     """
-    if job.rejects.exists() and job.rejects.samefile(job.file):
-        raise OptionInvalid(detail="the rejects would overwrite the file that is imported")
+    for written in (job.rejects, draft_of(job.rejects)):
+        if written.exists() and written.samefile(job.file):
+            raise OptionInvalid(detail="the rejects would overwrite the file that is imported")
     tally = Tally()
     with open_source(job.file) as source:
         reader = reader_for(job.layout, source, job.mapping)
         if job.layout is Format.CSV:
             check_header(reader.columns, job.mapping)
-        with Rejects(job.rejects, reader.columns, reader.column_of) as rejects:
+        with Rejects(job.rejects, reader.columns, reader.column_of, on_break=on_break) as rejects:
             pages = read_pages(reader, job.register_row, rejects=rejects, tally=tally)
 
             def on_page() -> None:
@@ -100,6 +108,14 @@ async def import_file(job: ImportJob, registry: RegistryStub | None, *, report: 
     named = set() if job.layout in FIXED_LAYOUTS else reader.ignored
     misspelt = {column: field for column in sorted(named) if (field := alike(column))}
     return Summary(tally, sorted(reader.ignored), misspelt, job.rejects, observed_at)
+
+
+def observed_as_told(text: str, field: str, *, now: datetime) -> Timestamp:
+    """When the rows of a file were seen, as somebody says. Raises BadValueError."""
+    seen = time_seen(text, field)
+    if seen.ToDatetime(UTC) > now + CLOCK_TOLERANCE:
+        raise BadValueError(field, "must be at most 10 minutes in the future")
+    return seen
 
 
 def observed_now_or_at(file: Path) -> Timestamp:

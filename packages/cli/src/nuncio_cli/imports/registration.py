@@ -30,6 +30,9 @@ GRANTED: Final = frozenset({"granted", "true", "yes", "1", "t", "y"})
 DENIED: Final = frozenset({"denied", "false", "no", "0", "f", "n"})
 # Unix times beyond this are milliseconds: in seconds they would lie after the year 5000.
 MILLISECONDS_FROM: Final = 1e11
+# No token is older. What is read as a time before is something else, such as 20261122: a date
+# without dashes, which are Unix seconds of August 1970.
+OLDEST_SECONDS: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 
 
 def registration_from(
@@ -82,6 +85,15 @@ def timestamp(value: Value, field: str) -> Timestamp:
         stamp.FromDatetime(_moment(value))
     except (ValueError, OverflowError, OSError) as error:
         raise BadValueError(field, "is not a time: ISO 8601, or Unix seconds") from error
+    return stamp
+
+
+def time_seen(value: Value, field: str) -> Timestamp:
+    """A time at which a token was seen: as timestamp() reads it, and since the year 2000."""
+    stamp = timestamp(value, field)
+    if stamp.seconds < OLDEST_SECONDS:
+        rule = "must be a time since the year 2000, as 2026-11-22T10:00:00Z or in Unix seconds"
+        raise BadValueError(field, rule)
     return stamp
 
 
@@ -234,4 +246,4 @@ def _consent(value: Value, name: str) -> installation_pb2.ConsentState.ValueType
 
 def _time_or_none(fields: Mapping[str, Value], name: str) -> Timestamp | None:
     value = fields.get(name)
-    return None if value is None else timestamp(value, name)
+    return None if value is None else time_seen(value, name)

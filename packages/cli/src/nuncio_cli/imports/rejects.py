@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, Self, TextIO
+from typing import Final, Protocol, Self, TextIO
 
 import orjson
 
@@ -11,6 +11,11 @@ from nuncio_cli.errors import FileUnusable
 from nuncio_cli.files import fresh_private
 from nuncio_cli.imports.mapping import REJECT_COLUMNS
 from nuncio_cli.imports.rows import BadRow
+
+PARTIAL: Final = ".partial"
+
+OnBreak = Callable[[int, Path], None]
+"""How many rows were rejected before the import broke off, and where they are."""
 
 
 class Form(Protocol):
@@ -54,19 +59,28 @@ def _raw(bad: BadRow) -> str:
 class Rejects:
     """Counts rejected rows and writes them in the order in which they are found.
 
-    They are written beside the file, which is replaced at the end, also when the import breaks
-    off; an import without rejects leaves no file behind. Only the owner may read it: rows hold
-    tokens. CSV when the source has columns, else NDJSON.
+    They are written beside the file, which is replaced when the import has come to its end; an
+    import without rejects leaves no file behind. One that breaks off leaves the file as it was,
+    and its own rejects, if any, in the draft. Only the owner may read them: rows hold tokens.
+    CSV when the source has columns, else NDJSON.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], column_of: Callable[[str], str]) -> None:
-        """column_of: what the file calls a field."""
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        column_of: Callable[[str], str],
+        *,
+        on_break: OnBreak,
+    ) -> None:
+        """column_of: what the file calls a field. on_break: told when the import breaks off."""
         self.path = path
+        self._on_break = on_break
         self._column_of = column_of
         self.count = 0
         # A device or a pipe, such as /dev/null, is written to as it is.
         self._in_place = path.exists() and not path.is_file()
-        self._draft = path if self._in_place else path.with_name(f"{path.name}.new")
+        self._draft = path if self._in_place else draft_of(path)
         self._columns = columns
         self._out: TextIO | None = None
         self._form: Form | None = None
@@ -97,11 +111,20 @@ class Rejects:
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         assert self._out is not None
         self._out.close()
-        if self._in_place:
-            return
-        if self.count:
+        if not self._in_place:
+            self._put_in_place(whole=kind is None)
+        if kind is not None:
+            self._on_break(self.count, self._draft)
+
+    def _put_in_place(self, *, whole: bool) -> None:
+        if not self.count:
+            self._draft.unlink()
+            if whole:
+                self.path.unlink(missing_ok=True)  # Of an earlier import.
+        elif whole:
             self._draft.replace(self.path)
-            return
-        self._draft.unlink()
-        if kind is None:
-            self.path.unlink(missing_ok=True)  # Of an earlier import.
+
+
+def draft_of(path: Path) -> Path:
+    """Where rejects are until the import has come to its end."""
+    return path.with_name(path.name + PARTIAL)
