@@ -11,7 +11,12 @@ import nuncio.registry
 from buf.validate import validate_pb2
 from nuncio.common.v1.provider_pb2 import ENVIRONMENT_PRODUCTION, PLATFORM_IOS
 from nuncio.registry.v1 import installation_pb2
-from nuncio.registry.v1.registry_service_pb2 import Registration
+from nuncio.registry.v1.registry_service_pb2 import (
+    RegisterTokenRequest,
+    RegisterTokensRequest,
+    Registration,
+)
+from nuncio.registry.v1.token_pb2 import WebPushSubscription
 from nuncio_runtime.interceptors.validation import violations
 from nuncio_runtime.interceptors.wording import PATTERNS
 
@@ -70,3 +75,35 @@ def test_a_broken_pattern_is_told_in_words() -> None:
 def test_rules_that_are_in_words_already_stay() -> None:
     change = installation_pb2.ConsentChange(purpose="news", state=GRANTED, source="x" * 101)
     assert violations(change) == [("source", "must be at most 100 characters")]
+
+
+def test_what_is_missing_or_unknown_is_told_in_words() -> None:
+    consent = installation_pb2.ConsentChange(purpose="news")
+    registration = Registration(
+        installation_id="00000000-0000-0000-0000-000000000001",
+        platform=99,  # type: ignore[arg-type]
+        consents=[consent],
+    )
+    registration.token.SetInParent()
+    assert dict(violations(registration)) == {
+        "platform": "must be a value that the contract names",
+        "token.kind": "exactly one of its fields must be set",
+        "consents[0].state": "must be set",
+    }
+    assert violations(RegisterTokensRequest(app_id="shop")) == [
+        ("registrations", "must not be empty")
+    ]
+    assert violations(RegisterTokenRequest()) == [
+        ("app_id", "must not be empty"),
+        ("registration", "must be set"),
+    ]
+
+
+def test_how_an_endpoint_and_a_key_must_begin_is_told_in_words() -> None:
+    web_push = WebPushSubscription(
+        endpoint="http://push.example.com/1", p256dh=b"\x05" * 65, auth=b"a" * 16
+    )
+    assert dict(violations(web_push)) == {
+        "endpoint": 'must begin with "https://"',
+        "p256dh": "must begin with the bytes 0x04",
+    }

@@ -62,7 +62,7 @@ class Checked(AsyncIterator[M]):
 def _readable(violation: Violation) -> FieldViolation:
     found = violation.proto
     path = "".join(map(_step, found.field.elements if found.field else ()))
-    rule = in_words(violation.rule_value, found.message or found.rule_id)
+    rule = in_words(found.rule_id, violation.rule_value, found.message or found.rule_id)
     return FieldViolation(path.removeprefix("."), rule)
 
 

@@ -1,4 +1,4 @@
-"""The contracts' rules in words, where the validator's own would be a regular expression.
+"""The contracts' rules in words, where the validator's own are for programmers.
 
 tests/unit/runtime/test_wording.py finds every pattern of the contracts here.
 """
@@ -51,6 +51,28 @@ PATTERNS: Final[Mapping[str, str]] = {
 }
 
 
-def in_words(rule_value: object, otherwise: str) -> str:
-    """What the rule asks for. rule_value: of the annotation; otherwise: the validator's words."""
-    return PATTERNS.get(rule_value, otherwise) if isinstance(rule_value, str) else otherwise
+def in_words(rule_id: str, rule_value: object, otherwise: str) -> str:
+    """What the rule asks for.
+
+    rule_id, rule_value: of the annotation, such as string.min_len and 1; otherwise: the validator's
+    words.
+    """
+    match rule_id, rule_value:
+        case _, str(pattern) if pattern in PATTERNS:
+            return PATTERNS[pattern]
+        case "string.min_len" | "repeated.min_items", 1:
+            return "must not be empty"
+        case "enum.not_in", [0]:
+            return "must be set"
+        case "enum.defined_only", _:
+            return "must be a value that the contract names"
+        case "string.prefix", str(prefix):
+            return f'must begin with "{prefix}"'
+        case "bytes.prefix", bytes(prefix):
+            return f"must begin with the bytes 0x{prefix.hex()}"
+        case "required", _:
+            return (
+                "exactly one of its fields must be set" if "oneof" in otherwise else "must be set"
+            )
+        case _:
+            return otherwise
