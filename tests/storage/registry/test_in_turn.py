@@ -35,6 +35,12 @@ class Attempts:
         await self._may_end.wait()
         return self.number
 
+    @property
+    def the_connection(self) -> Connection:
+        """Of the attempt that was made last."""
+        assert self.connection is not None
+        return self.connection
+
     async def end(self) -> int:
         self._may_end.set()
         return await self.task
@@ -58,8 +64,7 @@ async def test_transactions_of_an_app_run_side_by_side(pool: Pool) -> None:
 
 async def test_who_was_overtaken_runs_alone(pool: Pool, alone: Attempts) -> None:
     other = Attempts(pool)
-    assert alone.connection is not None
-    await until_somebody_waits(alone.connection)
+    await until_somebody_waits(alone.the_connection)
     assert other.number == 0
     await alone.end()
     await other.is_last.wait()
@@ -78,3 +83,15 @@ async def test_who_is_overtaken_again_and_again_is_told(pool: Pool) -> None:
     with pytest.raises(StorageUnavailable):
         await attempts.task
     assert attempts.number == 10
+
+
+async def test_who_is_stuck_is_not_waited_for(pool: Pool) -> None:
+    """Neither by the one that is to run alone, nor by those behind it."""
+    stuck = Attempts(pool)
+    await stuck.is_last.wait()
+    overtaken = Attempts(pool, Overtaken())
+    await until_somebody_waits(stuck.the_connection)
+    other = Attempts(pool)
+    await other.is_last.wait()
+    assert await overtaken.end() == 2  # Its third one; in the second one it did not begin.
+    assert (await other.end(), await stuck.end()) == (1, 1)

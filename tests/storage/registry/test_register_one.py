@@ -69,8 +69,8 @@ async def register_one(pool: Pool) -> AsyncIterator[RegisterOne]:
     register, write, settle = registering(pool)
     clock = ManualClock(NOW)
     async with (
-        Coalescer[str, Row, Written](write, clock) as together,
         Coalescer[str, Registration, Settled](settle, clock, longest_wait=0) as settling,
+        Coalescer[str, Row, Written](write, clock) as together,
     ):
         yield RegisterOne(register, together, settling)
 
@@ -161,7 +161,7 @@ async def test_each_row_of_a_page_is_answered_in_its_place(
     assert [read.times for read in reading] == [0, 1, 1, 0]
 
 
-async def test_who_only_repeats_does_not_wait_for_a_row_that_is_locked(pool: Pool) -> None:
+async def test_who_only_repeats_does_not_wait_for_a_row_that_is_settled(pool: Pool) -> None:
     await registering(pool).together(APP, [told(1), told(2)])
     changed = told(2, TOKEN, user_id="eve")._replace(content_hash=OTHER_HASH)
     async with register_one(pool) as one, pool.acquire() as other, asyncio.TaskGroup() as group:
@@ -176,6 +176,31 @@ async def test_who_only_repeats_does_not_wait_for_a_row_that_is_locked(pool: Poo
         assert not waiting.done()
         await other.execute("COMMIT")
         assert await waiting == (RegistrationOutcome.ROTATED, NOW)
+
+
+async def test_leaving_waits_for_rows_that_go_on_from_page_to_page(pool: Pool) -> None:
+    await registering(pool).together(APP, [told(1), told(2)])
+    changed = [told(number, hex_token(), user_id="eve") for number in (1, 2)]
+    async with register_one(pool) as one:
+        callers = [asyncio.create_task(one(APP, None, partial(as_it_is, row))) for row in changed]
+        await asyncio.sleep(0)  # They have come, and nothing is written yet.
+    assert [caller.result() for caller in callers] == [(RegistrationOutcome.ROTATED, NOW)] * 2
+
+
+async def test_whoever_comes_is_served_while_a_large_page_is_read(pool: Pool) -> None:
+    write, served = registering(pool).together, 0
+
+    async def serve() -> None:
+        nonlocal served
+        while True:
+            await asyncio.sleep(0)
+            served += 1
+
+    rows: list[Row] = [Unread(repeat(number), Reading(number)) for number in range(500)]
+    serving = asyncio.create_task(serve())
+    await write("nobody", rows)
+    serving.cancel()
+    assert served >= 4
 
 
 async def test_of_an_unknown_app_a_bad_row_is_bad_and_a_good_one_is_told(pool: Pool) -> None:

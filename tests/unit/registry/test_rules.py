@@ -13,7 +13,16 @@ from nuncio_registry.domain.limits import (
     attribute_sizes,
     broken_limit,
 )
-from nuncio_registry.domain.model import Facts, TokenState, Touch, Value, Version
+from nuncio_registry.domain.model import (
+    Environment,
+    Facts,
+    Platform,
+    Provider,
+    TokenState,
+    Touch,
+    Value,
+    Version,
+)
 from nuncio_registry.domain.ports.registration import Known
 from nuncio_registry.domain.rules import check_facts, check_registration, check_touches
 from nuncio_runtime.errors import FieldViolation, InvalidField
@@ -84,6 +93,19 @@ def test_a_clock_far_ahead_is_refused(observed_at: datetime) -> None:
     with pytest.raises(InvalidField) as refused:
         check_registration(row, guard=EndpointGuard(hosts=()), now=NOW)
     assert refused.value.violations == (FieldViolation("observed_at", AHEAD),)
+
+
+@pytest.mark.parametrize("provider", [Provider.FCM, Provider.WEB_PUSH])
+def test_a_sandbox_is_for_apns_alone(provider: Provider) -> None:
+    """A token of the others is the same in both, and would have two owners."""
+    sandbox = registration(environment=Environment.SANDBOX)
+    check_registration(sandbox, guard=EndpointGuard(hosts=()), now=NOW)
+    theirs = sandbox._replace(provider=provider, platform=Platform.WEB)
+    with pytest.raises(InvalidField) as refused:
+        check_registration(theirs, guard=EndpointGuard(hosts=()), now=NOW)
+    assert refused.value.violations == (
+        FieldViolation("environment", "must be production: only APNs has a sandbox"),
+    )
 
 
 def test_a_touch_that_lies_ahead_is_named_by_its_place() -> None:

@@ -137,17 +137,14 @@ async def _use_cases(
     registrations = PostgresRegistrations(pools.main, by_key=by_key)
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
     repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
+    settling = await stack.enter_async_context(
+        # They have waited, for what they are not.
+        Coalescer[str, Registration, Settled](SettleTogether(register), clock, longest_wait=0.0)
+    )
+    # Left first, as it hands on to the other one.
     together = await stack.enter_async_context(
         Coalescer[str, Row, Written](
             WriteTogether(register, repeats), clock, waited=REGISTRATION_WAIT.observe
-        )
-    )
-    settling = await stack.enter_async_context(
-        Coalescer[str, Registration, Settled](
-            SettleTogether(register),
-            clock,
-            longest_wait=0.0,  # They have waited, for what they are not.
-            waited=REGISTRATION_WAIT.observe,
         )
     )
     audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))

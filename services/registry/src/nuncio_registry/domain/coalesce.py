@@ -155,10 +155,10 @@ class Coalescer(Generic[Key, Row, Result]):
         return not lane.writers
 
     def _start_writer(self, key: Key, lane: _Lane[Row, Result]) -> None:
-        lane.writers += 1
-        lane.is_cutting = True
         # It belongs to no call: neither the log fields nor the deadline of the first caller count.
         self._tasks.create_task(self._write_pages(key, lane), context=Context())
+        lane.writers += 1
+        lane.is_cutting = True
 
     async def _write_pages(self, key: Key, lane: _Lane[Row, Result]) -> None:
         """Write until nothing waits. Rows that come before it first runs are in its first page."""

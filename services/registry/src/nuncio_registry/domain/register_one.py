@@ -2,8 +2,8 @@
 
 A row is first held against what is stored. Who only repeats that is done; who does not is read and
 checked then, and goes into the next page as a first registration, beside the rows that are held
-against what is stored there. What is neither is settled in pages of its own: these lock rows, and
-may wait for others who do.
+against what is stored there. What is neither is settled in pages of its own: these lock the rows
+that they look at, and wait for others who do.
 """
 
 import asyncio
@@ -79,9 +79,9 @@ class WriteTogether:
             return [], await self._repeats.page(app_id, repeats)
         try:
             return await self._register.first(app_id, rows, repeats)
-        except AppNotFound as error:
+        except AppNotFound:
             # Others may have worse to hear: what is wrong with them.
-            return [error] * len(rows), [None] * len(repeats)
+            return [AppNotFound(app_id) for _ in rows], [None] * len(repeats)
         except ServiceError:
             raise
         except Exception:  # noqa: BLE001 - the caller of the row gets it
@@ -158,7 +158,7 @@ class RegisterOne:
 def _read(row: Unread) -> Written | Again[Row]:
     try:
         return Again(row.read())
-    except InvalidField as error:
+    except Exception as error:  # noqa: BLE001 - the caller of the row gets it
         return error
 
 

@@ -13,6 +13,7 @@ from nuncio_registry.domain.language import is_language
 from nuncio_registry.domain.limits import attribute_sizes, broken_limit
 from nuncio_registry.domain.model import (
     ConsentChange,
+    Environment,
     Facts,
     Platform,
     Provider,
@@ -49,6 +50,8 @@ def check_registration(row: Registration, *, guard: EndpointGuard, now: datetime
     """Raise InvalidField with the first rule that the registration breaks."""
     if row.platform not in PLATFORMS[row.provider]:
         _refuse("platform", _PLATFORM_RULES[row.provider])
+    if row.environment != Environment.PRODUCTION and row.provider != Provider.APNS:
+        _refuse("environment", "must be production: only APNs has a sandbox")
     if row.provider == Provider.WEB_PUSH:
         _check_subscription(row.token, guard)
     if row.observed_at is not None and row.observed_at > now + CLOCK_TOLERANCE:

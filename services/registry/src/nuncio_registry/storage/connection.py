@@ -36,9 +36,10 @@ BEGIN_BY_KEY: Final = "; ".join(
 
 ACQUIRE_SECONDS: Final = 10.0
 
-# After its first failure a transaction has the app for itself; what it still may meet is a deadlock
-# with statements that take no part in this.
+# Every second attempt is made alone, if those under way end soon: who waits for it holds up all who
+# come later, so a transaction that is stuck must not be waited for.
 _ATTEMPTS: Final = 10
+_BEGIN_ALONE: Final = f"{BEGIN_BY_KEY}; SET LOCAL lock_timeout = '500ms'"
 
 
 def open_by_key(settings: DatabaseSettings) -> AbstractAsyncContextManager[Pool]:
@@ -134,14 +135,19 @@ class Storage:
     ) -> T:
         """Run a transaction that finds its rows by key until no other one comes in its way.
 
-        Those of an app run side by side; one that was overtaken runs alone. Raises
-        StorageUnavailable.
+        Those of an app run side by side; one that was overtaken runs alone, unless another one
+        takes too long. Raises StorageUnavailable.
         """
         for number in range(_ATTEMPTS):
+            alone = number % 2 == 1
             try:
-                async with self.transaction(BEGIN_BY_KEY) as connection:
-                    await connection.execute(Q.run_alone if number else Q.run_with_others, app_id)
+                async with self.transaction(_BEGIN_ALONE if alone else BEGIN_BY_KEY) as connection:
+                    if alone:
+                        await connection.execute(Q.run_alone, app_id)
+                        await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+                    else:
+                        await connection.execute(Q.run_with_others, app_id)
                     return await attempt(connection)
-            except RACES:
+            except (*RACES, asyncpg.LockNotAvailableError):
                 continue
         raise StorageUnavailable

@@ -1,10 +1,10 @@
 -- name: run_alone
--- Until the transaction ends, no other one that writes installations of the app begins: neither
--- those of run_with_others, nor first registrations, which are left to them meanwhile.
+-- Until the transaction ends, none of run_with_others begins, and no first registration of the app:
+-- these are left to them. It waits for those under way, and whoever comes meanwhile is behind it.
 SELECT pg_advisory_xact_lock(hashtextextended($1, 1));
 
 -- name: run_with_others
--- Wait for who runs alone. However many come, who waits to run alone is next.
+-- Wait for who runs alone, and for who came before to do so.
 SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 1));
 
 -- name: release_tokens

@@ -58,7 +58,7 @@ RETURNING told.position, i.registered_at;
 
 -- name: create_installations
 -- First registrations: those of the rows $8 whose installation and token nobody has. Gives them;
--- the others are left alone, and so are all while somebody runs alone, whom they would overtake.
+-- the others are left alone, and so are all while somebody runs alone, or is to: they overtake it.
 -- Whoever is overtaken by another transaction fails as a whole. And what move_times_on does, word
 -- for word; gives its positions. Repeats alone go without all of this.
 WITH repeated AS (

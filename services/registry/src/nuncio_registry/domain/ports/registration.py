@@ -140,9 +140,10 @@ class Registrations(Protocol):
     ) -> tuple[Collection[UUID], Mapping[int, datetime]]:
         """Store those of the rows `new` whose installation and token nobody has; which they were.
 
-        Each is in ledger and feed as `register` puts it there. new: no two of one installation or
-        one token. When another transaction comes between, none is stored. beside: done as
-        `move_times_on` does it, and told in its way, in any case.
+        It may store none, when that would get into the way of `register`, or when another
+        transaction comes between. Each is in ledger and feed as `register` puts it there. new: no
+        two of one installation or one token. beside: done as `move_times_on` does it, and told in
+        its way, in any case.
         """
 
     async def register(
