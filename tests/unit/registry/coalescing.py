@@ -1,7 +1,8 @@
 """A coalescer whose pages and clock a test holds in its hands."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from nuncio_registry.domain.coalesce import Again, Coalescer
 from nuncio_runtime.clock import ManualClock
@@ -71,3 +72,13 @@ class Scene:
     async def finish(self, number: int, error: Exception | None = None) -> None:
         self.pages.finish(number, error)
         await self.settle()
+
+
+@asynccontextmanager
+async def crowded_scene() -> AsyncIterator[Scene]:
+    """At most two pages of four rows at once, where a page of two was just written: a crowd."""
+    scene = Scene(largest_page=4, pages_at_once=2, crowd=2)
+    async with scene.coalescer:
+        await scene.call(1, 2)
+        await scene.finish(0)
+        yield scene

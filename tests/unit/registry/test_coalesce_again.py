@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.registry.coalescing import WAIT, Scene
+from tests.unit.registry.coalescing import WAIT, Scene, crowded_scene
 
 
 @pytest.fixture
@@ -18,11 +18,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def crowded() -> AsyncIterator[Scene]:
-    """At most two pages of four rows at once, where a page of two was just written: a crowd."""
-    scene = Scene(largest_page=4, pages_at_once=2, crowd=2)
-    async with scene.coalescer:
-        await scene.call(1, 2)
-        await scene.finish(0)
+    async with crowded_scene() as scene:
         yield scene
 
 
