@@ -1,8 +1,7 @@
 """Single registrations are written together, and each is answered for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import asyncpg
 import pytest
 
 from nuncio_registry.domain.apps import Apps
-from nuncio_registry.domain.coalesce import Again, Coalescer
+from nuncio_registry.domain.coalesce import Again
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.errors import AppNotFound
 from nuncio_registry.domain.model import Facts, Registration, RegistrationOutcome
@@ -19,11 +18,10 @@ from nuncio_registry.domain.register import Register
 from nuncio_registry.domain.register_one import (
     RegisterOne,
     Row,
-    Settled,
     SettleTogether,
     Unread,
     WriteTogether,
-    Written,
+    open_register_one,
 )
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.storage.apps import PostgresApps
@@ -48,31 +46,28 @@ def as_it_is(row: Registration) -> Registration:
 
 
 class Registering(NamedTuple):
-    """What registers, and what writes its pages."""
+    """What writes the pages."""
 
-    register: Register
     together: WriteTogether
     settling: SettleTogether
 
 
-def registering(pool: Pool, clock: ManualClock | None = None) -> Registering:
-    clock = clock or ManualClock(NOW)
+def parts(pool: Pool) -> tuple[Register, Repeats, ManualClock]:
+    clock = ManualClock(NOW)
     registrations, apps = PostgresRegistrations(pool), Apps(PostgresApps(pool), clock)
     keys, guard = key_ring(), EndpointGuard(hosts=())
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
-    repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
-    return Registering(register, WriteTogether(register, repeats), SettleTogether(register))
+    return register, Repeats(registrations, apps, keys=keys, guard=guard, clock=clock), clock
 
 
-@asynccontextmanager
-async def register_one(pool: Pool) -> AsyncIterator[RegisterOne]:
-    register, write, settle = registering(pool)
-    clock = ManualClock(NOW)
-    async with (
-        Coalescer[str, Registration, Settled](settle, clock, longest_wait=0) as settling,
-        Coalescer[str, Row, Written](write, clock) as together,
-    ):
-        yield RegisterOne(register, together, settling)
+def registering(pool: Pool) -> Registering:
+    register, repeats, _ = parts(pool)
+    return Registering(WriteTogether(register, repeats), SettleTogether(register))
+
+
+def register_one(pool: Pool) -> AbstractAsyncContextManager[RegisterOne]:
+    register, repeats, clock = parts(pool)
+    return open_register_one(register, repeats, clock)
 
 
 async def register_at_once(

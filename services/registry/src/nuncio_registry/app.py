@@ -14,7 +14,6 @@ from nuncio_registry.api.servicer import RegistryServicer
 from nuncio_registry.config import Settings
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.audit import Audit
-from nuncio_registry.domain.coalesce import Coalescer
 from nuncio_registry.domain.endpoint import EndpointGuard
 from nuncio_registry.domain.erase import Erase
 from nuncio_registry.domain.export import Export
@@ -24,18 +23,10 @@ from nuncio_registry.domain.identity import Identity
 from nuncio_registry.domain.installations import InstallationCare
 from nuncio_registry.domain.invalidate import Invalidate
 from nuncio_registry.domain.leader import Leader
-from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.preview import Preview
 from nuncio_registry.domain.reachability import Reachability
 from nuncio_registry.domain.register import Register
-from nuncio_registry.domain.register_one import (
-    RegisterOne,
-    Row,
-    Settled,
-    SettleTogether,
-    WriteTogether,
-    Written,
-)
+from nuncio_registry.domain.register_one import open_register_one
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_registry.domain.restore import Restore
 from nuncio_registry.domain.sealing import KeyRing
@@ -137,15 +128,8 @@ async def _use_cases(
     registrations = PostgresRegistrations(pools.main, by_key=by_key)
     register = Register(registrations, apps, keys=keys, guard=guard, clock=clock)
     repeats = Repeats(registrations, apps, keys=keys, guard=guard, clock=clock)
-    settling = await stack.enter_async_context(
-        # They have waited, for what they are not.
-        Coalescer[str, Registration, Settled](SettleTogether(register), clock, longest_wait=0.0)
-    )
-    # Left first, as it hands on to the other one.
-    together = await stack.enter_async_context(
-        Coalescer[str, Row, Written](
-            WriteTogether(register, repeats), clock, waited=REGISTRATION_WAIT.observe
-        )
+    register_one = await stack.enter_async_context(
+        open_register_one(register, repeats, clock, waited=REGISTRATION_WAIT.observe)
     )
     audit = await stack.enter_async_context(Audit(PostgresAudit(pools.main), clock))
     installations = PostgresInstallations(pools.main)
@@ -156,7 +140,7 @@ async def _use_cases(
     return UseCases(
         apps=apps,
         register=register,
-        register_one=RegisterOne(register, together, settling),
+        register_one=register_one,
         repeats=repeats,
         care=InstallationCare(installations, apps, clock),
         identity=Identity(installations, apps, clock),

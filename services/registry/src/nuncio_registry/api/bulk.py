@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from nuncio.registry.v1 import registry_service_pb2 as pb
 from nuncio.registry.v1 import token_pb2
@@ -17,12 +17,9 @@ from nuncio_registry.api.rows import (
 )
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Registered, Repeat
-from nuncio_registry.domain.register import Refusal, Register, alone
+from nuncio_registry.domain.register import READ_AT_ONCE, Refusal, Register, alone
 from nuncio_registry.domain.repeats import Repeats
 from nuncio_runtime.errors import FieldViolation
-
-_SLICE: Final = 100
-"""Rows that are read in one go: some milliseconds, in which no other call is served."""
 
 
 class Sifted(NamedTuple):
@@ -72,8 +69,8 @@ class Bulk:
         rows = request.registrations
         repeats: list[Repeat | None] = []
         addresses: list[str] = []
-        for start in range(0, len(rows), _SLICE):
-            part = rows[start : start + _SLICE]
+        for start in range(0, len(rows), READ_AT_ONCE):
+            part = rows[start : start + READ_AT_ONCE]
             repeats += (self._repeats.read(row, repeat_of) for row in part)
             addresses += map(address_of, part)
             await asyncio.sleep(0)
@@ -121,8 +118,8 @@ class Bulk:
         """Read and check these rows of the page."""
         rows = page.request.registrations
         sifted = Sifted([], [], [])
-        for start in range(0, len(numbers), _SLICE):
-            part = numbers[start : start + _SLICE]
+        for start in range(0, len(numbers), READ_AT_ONCE):
+            part = numbers[start : start + READ_AT_ONCE]
             refused = {at: bad for at in part if (bad := refusal_of(rows[at], at)) is not None}
             told = ((at, (rows[at], page.repeats[at])) for at in part if at not in refused)
             good_at, good, broken = self._register.sift(told, registration_of)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from nuncio_registry.domain.apps import Apps
 from nuncio_registry.domain.decide import decide
@@ -26,6 +26,9 @@ from nuncio_runtime.clock import Clock
 from nuncio_runtime.errors import FieldViolation, InvalidField
 
 T = TypeVar("T")
+
+READ_AT_ONCE: Final = 100
+"""Rows that are read in one go: some milliseconds, in which no other call is served."""
 
 
 class Refusal(NamedTuple):

@@ -7,22 +7,21 @@ that they look at, and wait for others who do.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from nuncio_registry.domain.coalesce import Again, Coalescer
 from nuncio_registry.domain.errors import AppNotFound
 from nuncio_registry.domain.model import Registration
 from nuncio_registry.domain.ports.registration import Registered, Repeat, Result
-from nuncio_registry.domain.register import Register
+from nuncio_registry.domain.register import READ_AT_ONCE, Register
 from nuncio_registry.domain.repeats import Repeats
+from nuncio_runtime.clock import Clock
 from nuncio_runtime.errors import FieldViolation, InvalidField, ServiceError
 
 T = TypeVar("T")
-
-_SLICE: Final = 100
-"""Rows that are read in one go: some milliseconds, in which no other call is served."""
 
 
 class Unread(NamedTuple):
@@ -68,7 +67,7 @@ class WriteTogether:
                 answers.append(next(of_known) or row)
             else:
                 answers.append(next(of_unread) or _read(row))
-            if not at % _SLICE:
+            if not at % READ_AT_ONCE:
                 await asyncio.sleep(0)
         return answers
 
@@ -153,6 +152,28 @@ class RegisterOne:
         if isinstance(written, FieldViolation):
             raise _refused(written)
         return written
+
+
+@asynccontextmanager
+async def open_register_one(
+    register: Register,
+    repeats: Repeats,
+    clock: Clock,
+    *,
+    waited: Callable[[float], object] = lambda _: None,
+) -> AsyncIterator[RegisterOne]:
+    """Register single rows; leaving waits for those under way. waited: see `Coalescer`."""
+    async with (
+        # What comes here has waited, for what it is not.
+        Coalescer[str, Registration, Settled](
+            SettleTogether(register), clock, longest_wait=0.0
+        ) as settling,
+        # Left first, as it hands on to the other one.
+        Coalescer[str, Row, Written](
+            WriteTogether(register, repeats), clock, waited=waited
+        ) as together,
+    ):
+        yield RegisterOne(register, together, settling)
 
 
 def _read(row: Unread) -> Written | Again[Row]:

@@ -42,7 +42,8 @@ RETURNING i.installation_id, i.platform, i.provider, i.environment, i.user_id, i
           before.permission AS permission_before;
 
 -- name: set_user
--- The user of one installation from $4 on, $3 empty: none; gives the one before. Waits for other writers.
+-- The user of one installation from $4 on, $3 empty: none; gives the one before. Waits for other
+-- writers.
 WITH before AS (
   SELECT o.user_id
     FROM installation AS o
